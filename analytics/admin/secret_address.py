@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from analytics.encryption import UNREADABLE
 from analytics.models.notification_target import masked_address
 
 
@@ -33,7 +34,12 @@ class SecretAddressForm(forms.ModelForm):
         """Put the kept address in place of its mask."""
         super()._clean_fields()  # type: ignore[misc]
         given = self.cleaned_data.get(self.hidden_field)
-        if self._kept and given == masked_address(self._kept):
+        if not self._kept or given != masked_address(self._kept):
+            return
+        if self._kept == UNREADABLE:
+            text = "It is encrypted with a key that is not configured. Enter it again."
+            self.add_error(self.hidden_field, text)
+        else:
             self.cleaned_data[self.hidden_field] = self._kept
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils.text import capfirst
 
 from analytics.access.keys import tenant_of_team
-from analytics.alerts.message import Message, Section
+from analytics.alerts.notice import Notice, Section
 from analytics.alerts.period_figures import spending_by_day
 from analytics.budgets.report import standings
 from analytics.ledger.savings import cost_savings
@@ -36,7 +36,7 @@ _QUALITY = {
 
 def digest_message(
     digest: Digest, before: datetime, since: datetime, until: datetime, now: datetime
-) -> Message:
+) -> Notice:
     """Return the digest of ``[since, until)``, compared with ``[before, since)``."""
     filters = digest.filters
     whole = explore(SpendQuestion(before, since, until, filters))
@@ -77,7 +77,7 @@ def digest_message(
         "figures": dict(facts),
         "sections": {section.heading: list(section.lines) for section in sections},
     }
-    return Message(title, text, facts, sections, data)
+    return Notice(title, text, facts, sections, data)
 
 
 def _span(digest: Digest, since: datetime, until: datetime) -> str:

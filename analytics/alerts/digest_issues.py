@@ -42,36 +42,50 @@ class DigestPeriod:
             first = (end - timedelta(days=1)).replace(day=1)
             earlier = (first - timedelta(days=1)).replace(day=1)
         # Local midnights, not steps of 24 hours: a week with a change of the clock is longer.
-        begins = [_at(day, 0, zone) for day in (earlier, first, end)]
-        return cls(first, *begins, _at(end, digest.hour, zone))
+        before, since, until = (_at(day, 0, zone) for day in (earlier, first, end))
+        return cls(first, before, since, until, _at(end, digest.hour, zone))
 
 
 def digests_issue(now: datetime | None = None) -> list[DigestIssue]:
     """Make the digests that are due, with their notifications; return the new ones.
 
     A digest that was created after its time is made for the next period first. Whatever number of
-    workers looks at the same time, each period gets one digest.
+    workers looks at the same time, each period gets one digest. A digest that cannot be made keeps
+    no other one back; then an ``ExceptionGroup`` is raised at the end.
     """
     now = now or timezone.now()
-    made = []
+    made: list[DigestIssue] = []
+    errors: list[Exception] = []
     for digest in Digest.objects.filter(enabled=True):
-        period = DigestPeriod.latest(digest, now)
-        if now < period.due_at or digest.created_at > period.due_at:
-            continue
-        if digest.issues.filter(period_start=period.first).exists():
-            continue
-        message = digest_message(digest, period.before, period.since, period.until, now)
-        issue = DigestIssue(
-            digest=digest, period_start=period.first, made_at=now, content=message.as_json()
-        )
         try:
-            with transaction.atomic():
-                issue.save(force_insert=True)
-                notifications_add(digest, Notification.Event.DIGEST, issue=issue)
-        except IntegrityError:
-            continue
-        made.append(issue)
+            issue = _issue(digest, now)
+        except Exception as error:  # noqa: BLE001 - raised below, once the others were made
+            error.add_note(f"of the digest {digest.pk}")
+            errors.append(error)
+        else:
+            made += [issue] if issue else []
+    if errors:
+        raise ExceptionGroup("digests cannot be made", errors)
     return made
+
+
+def _issue(digest: Digest, now: datetime) -> DigestIssue | None:
+    period = DigestPeriod.latest(digest, now)
+    if now < period.due_at or digest.created_at > period.due_at:
+        return None
+    if digest.issues.filter(period_start=period.first).exists():
+        return None
+    message = digest_message(digest, period.before, period.since, period.until, now)
+    issue = DigestIssue(
+        digest=digest, period_start=period.first, made_at=now, content=message.as_json()
+    )
+    try:
+        with transaction.atomic():
+            issue.save(force_insert=True)
+            notifications_add(digest, Notification.Event.DIGEST, issue=issue)
+    except IntegrityError:
+        return None
+    return issue
 
 
 def _at(day: date, hour: int, zone: zoneinfo.ZoneInfo) -> datetime:

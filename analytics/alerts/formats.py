@@ -13,7 +13,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from analytics.alerts.message import Message, Section
+from analytics.alerts.notice import Notice, Section
 from analytics.exports.messages import chat_text, mail_subject
 from analytics.exports.printable import printable
 
@@ -25,7 +25,7 @@ _TEAMS_VERSION = "1.4"
 _CUT = "…"
 
 
-def slack_body(message: Message) -> dict[str, Any]:
+def slack_body(message: Notice) -> dict[str, Any]:
     """Return the body for an incoming webhook of Slack: blocks, and a text for notifications."""
     blocks: list[dict[str, Any]] = [
         {
@@ -64,7 +64,7 @@ def _slack(text: str) -> str:
     return "".join(joiner + mark if mark in "*_~" else mark for mark in chat_text(text))
 
 
-def teams_body(message: Message) -> dict[str, Any]:
+def teams_body(message: Notice) -> dict[str, Any]:
     """Return the body for a Workflows webhook of Teams: a message with one Adaptive Card.
 
     Sections are left out from the end on until the card is small enough.
@@ -89,7 +89,7 @@ def _without_last_half(sections: Sequence[Section]) -> list[Section]:
     )
 
 
-def _teams_message(message: Message, sections: Iterable[Section]) -> dict[str, Any]:
+def _teams_message(message: Notice, sections: Iterable[Section]) -> dict[str, Any]:
     body: list[dict[str, Any]] = [
         _teams_block(message.title, size="Medium", weight="Bolder"),
     ]
@@ -133,12 +133,12 @@ def _teams(text: str) -> str:
     return "".join(mark + joiner if mark in "*_[" else mark for mark in chat_text(text))
 
 
-def webhook_json(message: Message) -> dict[str, Any]:
+def webhook_json(message: Notice) -> dict[str, Any]:
     """Return the body for a webhook of programs; its text is fit for chat services."""
     return {"text": chat_text(message.text or message.title), **message.data}
 
 
-def mail_parts(message: Message) -> tuple[str, str, str]:
+def mail_parts(message: Notice) -> tuple[str, str, str]:
     """Return subject, plain text and HTML of an e-mail."""
     lines = [printable(message.text)] if message.text else []
     if message.facts:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from analytics.alerts.message import Message
+from analytics.alerts.notice import Notice
 from analytics.models import Alert, DigestIssue, Notification
 from analytics.models.notification_target import NotificationTarget
 
@@ -93,15 +93,15 @@ def target_of(row: Notification) -> NotificationTarget:
     return row.alert.target
 
 
-def message_of(row: Notification) -> Message:
+def message_of(row: Notification) -> Notice:
     """Return what a notification says."""
     if row.issue is not None:
-        return Message.from_json(row.issue.content)
+        return Notice.from_json(row.issue.content)
     assert row.alert is not None
     return alert_message(row.alert, resolved=row.event == Notification.Event.RESOLVED)
 
 
-def alert_message(alert: Alert, *, resolved: bool = False) -> Message:
+def alert_message(alert: Alert, *, resolved: bool = False) -> Notice:
     """Return the message that an alert was raised, or that it is over."""
     text = alert.end_text if resolved else alert.text
     state = "resolved" if resolved else "firing"
@@ -124,7 +124,7 @@ def alert_message(alert: Alert, *, resolved: bool = False) -> Message:
     facts = [("Raised", f"{alert.raised_at:%Y-%m-%d %H:%M} UTC")]
     if over:
         facts.append(("Over", f"{over:%Y-%m-%d %H:%M} UTC"))
-    return Message(title, text, facts, data=data)
+    return Notice(title, text, facts, data=data)
 
 
 def _watched_limit(alert: Alert) -> dict[str, object]:

@@ -27,17 +27,31 @@ def alerts_raise(
 ) -> list[Alert]:
     """Look at each enabled rule; raise and resolve its alerts, and return the new ones.
 
-    ``circuits`` are the states of the providers' circuits, by provider.
+    ``circuits`` are the states of the providers' circuits, by provider. A rule that cannot be read
+    keeps no other one from being looked at; then an ``ExceptionGroup`` is raised at the end.
     """
     now = now or timezone.now()
     raised: list[Alert] = []
+    errors: list[Exception] = []
     for rule in AlertRule.objects.filter(enabled=True):
-        if _is_due(rule, now):
-            readings = rule_readings(rule, now, circuits or {})
-            raised += _apply(rule, readings, now)
-            _note(rule, readings, now, circuits or {})
+        try:
+            raised += _look(rule, now, circuits or {})
+        except Exception as error:  # noqa: BLE001 - raised below, once the others were looked at
+            error.add_note(f"of the alert rule {rule.pk}")
+            errors.append(error)
     # Nobody is notified of the end of what is no longer watched.
     Alert.objects.filter(rule__enabled=False, resolved_at=None).update(resolved_at=now)
+    if errors:
+        raise ExceptionGroup("alert rules cannot be read", errors)
+    return raised
+
+
+def _look(rule: AlertRule, now: datetime, circuits: Mapping[str, str]) -> list[Alert]:
+    if not _is_due(rule, now):
+        return []
+    readings = rule_readings(rule, now, circuits)
+    raised = _apply(rule, readings, now)
+    _note(rule, readings, now, circuits)
     return raised
 
 

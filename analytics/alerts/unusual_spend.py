@@ -100,7 +100,7 @@ def _moments(amounts: Floats, places: Places) -> Floats | None:
     # As many weeks as the history allows, the same number for all.
     for weeks in range(MOST_WEEKS, FEWEST_WEEKS - 1, -1):
         rows = table[:, : weeks + 1]
-        whole = ~np.isnan(rows).any(axis=1)
+        whole: NDArray[np.bool_] = np.asarray(~np.isnan(rows).any(axis=1))
         if not whole[-1]:
             continue
         past = rows[:-1][whole[:-1]][-_JUDGED:]

@@ -9,7 +9,7 @@ from django.core.validators import URLValidator, validate_email
 from django.db import models
 from django.utils import timezone
 
-from analytics.encryption import EncryptedTextField
+from analytics.encryption import UNREADABLE, EncryptedTextField
 
 _SHOWN_END = 4
 _FEWEST_HIDDEN = 12
@@ -17,8 +17,8 @@ _FEWEST_HIDDEN = 12
 
 def masked_address(address: str) -> str:
     """Return a webhook's address for people: its host, and the end that tells it from others."""
-    if not address:
-        return ""
+    if address in ("", UNREADABLE):
+        return address
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""

@@ -78,7 +78,7 @@ class Digest(NotificationTarget):
 class DigestIssue(models.Model):
     """One digest of one period; its row is what makes sure that it is sent once.
 
-    ``content`` is a :class:`analytics.alerts.message.Message` as JSON.
+    ``content`` is a :class:`analytics.alerts.notice.Notice` as JSON.
     """
 
     digest = models.ForeignKey(Digest, on_delete=models.CASCADE, related_name="issues")

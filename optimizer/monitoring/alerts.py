@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from analytics.alerts.digest_issues import digests_issue
-from analytics.alerts.message import Message
+from analytics.alerts.notice import Notice
 from analytics.alerts.raising import alerts_raise, budget_alerts_raise
 from analytics.models import AlertRule, Digest, NotificationChannel
 from optimizer.monitoring.notifications import channel_test, notifications_send, target_test
@@ -14,14 +14,21 @@ from optimizer.monitoring.notifications import channel_test, notifications_send,
 logger = logging.getLogger(__name__)
 
 
-def watch(circuits: Mapping[str, str] | None = None) -> None:
-    """Raise and resolve alerts, make the digests that are due, and send what waits.
+def limits_watch(circuits: Mapping[str, str] | None = None) -> None:
+    """Raise and resolve alerts.
 
     ``circuits`` are the states of the providers' circuits, by provider. Reads the database: not
     for the event loop.
     """
-    for alert in (*alerts_raise(circuits=circuits), *budget_alerts_raise()):
+    for alert in budget_alerts_raise():
         logger.warning("Alert: %s", alert.text)
+    for alert in alerts_raise(circuits=circuits):
+        logger.warning("Alert: %s", alert.text)
+
+
+def watch() -> None:
+    """Raise and resolve alerts, make the digests that are due, and send what waits, now."""
+    limits_watch()
     digests_issue()
     notifications_send()
 
@@ -36,6 +43,6 @@ def channel_send_test(channel: NotificationChannel) -> list[str]:
     return channel_test(channel, _test_message(channel.name))
 
 
-def _test_message(name: str) -> Message:
+def _test_message(name: str) -> Notice:
     text = f"{name}: this is a test."
-    return Message(f"Test of {name}", text, data={"alert": name, "test": True})
+    return Notice(f"Test of {name}", text, data={"alert": name, "test": True})

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 
 from analytics.alerts.formats import mail_parts, slack_body, teams_body, webhook_json
-from analytics.alerts.message import Message, Section
+from analytics.alerts.notice import Notice, Section
 from analytics.alerts.outbox import (
     message_of,
     notification_record,
@@ -23,7 +24,7 @@ from analytics.alerts.outbox import (
 )
 from analytics.models import Notification, NotificationChannel
 from analytics.models.notification_target import NotificationTarget
-from optimizer.monitoring.webhook_calls import webhook_post
+from optimizer.monitoring.webhook_calls import webhook_client, webhook_post
 
 _SECONDS = 20.0
 """A pass ends after so long; what is left is sent by the next one."""
@@ -32,7 +33,7 @@ _MANY = 4
 _MOST_LINES = 40
 _PLACES_AT_ONCE = 16
 _Kind = NotificationChannel.Kind
-_Batches = list[tuple[list[Notification], Message]]
+_Batches = list[tuple[list[Notification], Notice]]
 """Messages, each with the notifications that it stands for."""
 _Results = list[tuple[Notification, str | None]]
 """Notifications with their errors; "" for those that arrived, ``None`` for those not tried."""
@@ -74,7 +75,7 @@ def notifications_send() -> int:
     return sum(1 for _, error in results if error == "")
 
 
-def target_test(target: NotificationTarget, message: Message) -> list[str]:
+def target_test(target: NotificationTarget, message: Notice) -> list[str]:
     """Send ``message`` to every place of ``target`` now; return the errors, each with its place."""
     places = [(str(channel), _place_of_channel(channel)) for channel in target.channels.all()]
     if target.webhook:
@@ -86,20 +87,21 @@ def target_test(target: NotificationTarget, message: Message) -> list[str]:
     return _test(places, message)
 
 
-def channel_test(channel: NotificationChannel, message: Message) -> list[str]:
+def channel_test(channel: NotificationChannel, message: Notice) -> list[str]:
     """Send ``message`` to a channel now; return the error, if there is one."""
     return _test([(str(channel), _place_of_channel(channel))], message)
 
 
-def _test(places: Sequence[tuple[str, _Place]], message: Message) -> list[str]:
+def _test(places: Sequence[tuple[str, _Place]], message: Notice) -> list[str]:
     async def post() -> list[str]:
-        return await asyncio.gather(
-            *(
-                webhook_post(place.address, _body(place, message), "test")
-                for _, place in places
-                if place.kind != _Kind.EMAIL
+        async with webhook_client() as client:
+            return await asyncio.gather(
+                *(
+                    webhook_post(client, place.address, _body(place, message), "test")
+                    for _, place in places
+                    if place.kind != _Kind.EMAIL
+                )
             )
-        )
 
     posted = iter(asyncio.run(post()))
     errors = [
@@ -112,7 +114,7 @@ def _test(places: Sequence[tuple[str, _Place]], message: Message) -> list[str]:
 async def _post_all(prepared: Sequence[tuple[_Place, _Batches]], ends_at: float) -> _Results:
     at_once = asyncio.Semaphore(_PLACES_AT_ONCE)
 
-    async def one_place(place: _Place, batches: _Batches) -> _Results:
+    async def one_place(client: httpx.AsyncClient, place: _Place, batches: _Batches) -> _Results:
         error: str | None = ""
         results: _Results = []
         async with at_once:
@@ -122,12 +124,13 @@ async def _post_all(prepared: Sequence[tuple[_Place, _Batches]], ends_at: float)
                 if error == "":
                     # The id stays the same if it is sent again, so that receivers can tell.
                     error = await webhook_post(
-                        place.address, _body(place, message), f"notification-{rows[0].pk}"
+                        client, place.address, _body(place, message), f"notification-{rows[0].pk}"
                     )
                 results += [(row, error) for row in rows]
         return results
 
-    done = await asyncio.gather(*(one_place(*each) for each in prepared))
+    async with webhook_client() as client:
+        done = await asyncio.gather(*(one_place(client, *each) for each in prepared))
     return [result for results in done for result in results]
 
 
@@ -152,12 +155,12 @@ def _batches(place: _Place, rows: Sequence[Notification]) -> _Batches:
     return [(alerts, _together([message_of(row) for row in alerts])), *single]
 
 
-def _together(messages: Sequence[Message]) -> Message:
+def _together(messages: Sequence[Notice]) -> Notice:
     lines = [message.text for message in messages[:_MOST_LINES]]
     if more := len(messages) - len(lines):
         lines.append(f"and {more} more, in the control room under Alerts.")
     count = len(messages)
-    return Message(f"{count} alerts", f"{count} alerts at once.", sections=[Section("All", lines)])
+    return Notice(f"{count} alerts", f"{count} alerts at once.", sections=[Section("All", lines)])
 
 
 def _place_of(row: Notification) -> _Place:
@@ -173,7 +176,7 @@ def _place_of_channel(channel: NotificationChannel) -> _Place:
     return _Place(channel.kind, channel.address, tuple(channel.recipients))
 
 
-def _body(place: _Place, message: Message) -> dict[str, Any]:
+def _body(place: _Place, message: Notice) -> dict[str, Any]:
     if place.kind == _Kind.SLACK:
         return slack_body(message)
     if place.kind == _Kind.TEAMS:
@@ -181,7 +184,7 @@ def _body(place: _Place, message: Message) -> dict[str, Any]:
     return webhook_json(message)
 
 
-def _mail(place: _Place, message: Message) -> str:
+def _mail(place: _Place, message: Notice) -> str:
     if not place.recipients:
         return "no e-mail address"
     if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):

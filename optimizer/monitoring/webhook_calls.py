@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from analytics.encryption import UNREADABLE
 from optimizer.shared.webhooks import AllowedHosts, WebhookRefused, read_url, signed_headers
 
 _TIMEOUT = 5.0
@@ -20,16 +21,25 @@ _MOST_SECONDS = 8.0
 _METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254")))
 
 
-async def webhook_post(url: str, body: dict[str, Any], message_id: str) -> str:
+def webhook_client() -> httpx.AsyncClient:
+    """Return a client for calls of webhooks; to be entered, and used for many calls."""
+    return httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False)
+
+
+async def webhook_post(
+    client: httpx.AsyncClient, url: str, body: dict[str, Any], message_id: str
+) -> str:
     """Post ``body``; return the error, empty if it was taken.
 
     It is signed if ``WEBHOOK_SECRET`` is set. With ``ALERT_WEBHOOK_HOSTS``, only these hosts are
     called; without it, every host but those that hand out a machine's credentials.
     """
+    if url == UNREADABLE:
+        return "its address is encrypted with a key that is not configured"
     try:
         async with asyncio.timeout(_MOST_SECONDS):
             await _check(url)
-            return await _post(url, json.dumps(body).encode(), message_id)
+            return await _post(client, url, json.dumps(body).encode(), message_id)
     except TimeoutError:
         return f"no answer within {_MOST_SECONDS:.0f} s"
     except WebhookRefused as error:
@@ -38,15 +48,12 @@ async def webhook_post(url: str, body: dict[str, Any], message_id: str) -> str:
         return type(error).__name__
 
 
-async def _post(url: str, content: bytes, message_id: str) -> str:
+async def _post(client: httpx.AsyncClient, url: str, content: bytes, message_id: str) -> str:
     headers = {"content-type": "application/json"}
     if settings.WEBHOOK_SECRET:
         headers = signed_headers(settings.WEBHOOK_SECRET, message_id, content, int(time.time()))
     # The answer's body is not read: only its status says whether the message was taken.
-    async with (
-        httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as client,
-        client.stream("POST", url, content=content, headers=headers) as response,
-    ):
+    async with client.stream("POST", url, content=content, headers=headers) as response:
         return "" if response.is_success else f"HTTP {response.status_code}"
 
 

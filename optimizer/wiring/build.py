@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from analytics.alerts.digest_issues import digests_issue
 from analytics.budgets.marking import budgets_mark
 from analytics.cache import CacheReader, semantic_entries
 from analytics.database.aside import DatabaseThread
@@ -63,8 +64,9 @@ from optimizer.lab.past_ways import PastWays
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif import WhatIf
-from optimizer.monitoring.alerts import watch
+from optimizer.monitoring.alerts import limits_watch
 from optimizer.monitoring.live.feed import Feed
+from optimizer.monitoring.notifications import notifications_send
 from optimizer.monitoring.otlp import configured_telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments, running_experiment
@@ -234,7 +236,9 @@ def periodic_tasks_of_installation(
         [
             PeriodicTask("Summing the hours", 60, sum_some_hours),
             PeriodicTask("Looking for harm in experiments", 60, stop_on_harm),
-            PeriodicTask("Watching limits", 60, lambda: watch(circuits())),
+            PeriodicTask("Watching limits", 60, lambda: limits_watch(circuits())),
+            PeriodicTask("Making digests", 60, digests_issue),
+            PeriodicTask("Sending notifications", 30, notifications_send),
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
             PeriodicTask("Signing the roots of days", 600, days_close),

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 
 from analytics.alerts.formats import mail_parts, slack_body, teams_body, webhook_json
-from analytics.alerts.message import Message, Section
+from analytics.alerts.notice import Notice, Section
 
-MESSAGE = Message(
+MESSAGE = Notice(
     "Weekly: 2026-11-16 to 2026-11-22",
     "Team R&D <b> spent $12.00.",
     [("Spent", "$12.00, +20 %"), ("Saved", "$5.00 (95 %: $4.00 to $6.00)")],
@@ -24,11 +24,9 @@ MESSAGE = Message(
 )
 
 
-def large() -> Message:
+def large() -> Notice:
     lines = [f"line {n} " + "x" * 200 for n in range(400)]
-    return Message(
-        "t" * 500, "a" * 9000, [("f" * 3000, "v" * 3000)] * 25, [Section("s", lines)] * 9
-    )
+    return Notice("t" * 500, "a" * 9000, [("f" * 3000, "v" * 3000)] * 25, [Section("s", lines)] * 9)
 
 
 def test_slack_takes_blocks_and_a_text() -> None:
@@ -71,7 +69,7 @@ def test_teams_takes_one_adaptive_card() -> None:
 
 def test_teams_limit_is_kept() -> None:
     lines = [f"line {n} " + "x" * 200 for n in range(400)]
-    message = Message("title", "text", [], [Section("first", lines[:3]), Section("last", lines)])
+    message = Notice("title", "text", [], [Section("first", lines[:3]), Section("last", lines)])
     body = teams_body(message)
     assert len(json.dumps(body).encode()) < 28 * 1024
     texts = [element["text"] for element in body["attachments"][0]["content"]["body"]]

@@ -295,6 +295,15 @@ class TestWorkers:
         alerts_raise(NOW + MINUTE)
         assert events() == ["raised"]
 
+    def test_a_rule_that_cannot_be_read_keeps_no_other_one_back(self, monkeypatch) -> None:
+        rule(name="a", metric="quality")
+        rule(name="b", metric="spend")
+        DailyTotalFactory(date=NOW.date(), cost=D(11))
+        monkeypatch.setattr("analytics.alerts.period_figures.quality_report", lambda *_: 1 / 0)
+        with pytest.raises(ExceptionGroup, match="alert rules cannot be read"):
+            alerts_raise(NOW)
+        assert Alert.objects.get().rule.name == "b"
+
     def test_what_a_stopped_worker_had_taken_is_taken_again(self) -> None:
         watched = rule(webhook="https://x.test/hook")
         channel = NotificationChannel.objects.create(name="c", kind="slack", address="https://x.y/")

@@ -15,7 +15,7 @@ from django.core import mail
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analytics.alerts.message import Message
+from analytics.alerts.notice import Notice
 from analytics.exports.csv import GUARD, csv_cell, csv_lines
 from analytics.exports.markdown import markdown_cell, markdown_row
 from analytics.exports.messages import chat_text, mail_subject
@@ -185,7 +185,7 @@ def test_statements_show_hostile_names_as_text(name: str) -> None:
 def test_an_alert_is_mailed_whatever_a_client_calls_itself(name: str, settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     rule = AlertRule.objects.create(name="spend", limit=1, emails="ops@example.org")
-    assert target_test(rule, Message(f"user {name} has spent $2", f"user {name}")) == []
+    assert target_test(rule, Notice(f"user {name} has spent $2", f"user {name}")) == []
     (message,) = mail.outbox
     assert message.to == ["ops@example.org"]
     assert set(message.message().keys()) >= {"Subject", "To"}

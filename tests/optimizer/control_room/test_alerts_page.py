@@ -198,6 +198,20 @@ class TestSecrets:
         add = reverse("admin:analytics_notificationchannel_add")
         assert error in admin_client.post(add, self.form(**fields)).content.decode()
 
+    def test_an_address_without_its_key_is_not_overwritten(
+        self, admin_client: Client, settings: object
+    ) -> None:
+        settings.ENCRYPTION_KEYS = ["x" * 43 + "="]
+        channel = NotificationChannel.objects.create(name="ops", kind="slack", address=SECRET)
+        settings.ENCRYPTION_KEYS = []
+        change = reverse("admin:analytics_notificationchannel_change", args=[channel.pk])
+        shown = admin_client.get(change).context["adminform"].form["address"].value()
+        answer = admin_client.post(change, self.form(address=shown))
+        assert "Enter it again." in answer.content.decode()
+        settings.ENCRYPTION_KEYS = ["x" * 43 + "="]
+        channel.refresh_from_db()
+        assert channel.address == SECRET
+
     def test_an_emptied_address_is_removed(self, admin_client: Client) -> None:
         one = rule(webhook=SECRET)
         change = reverse("admin:analytics_alertrule_change", args=[one.pk])

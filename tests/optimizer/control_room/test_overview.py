@@ -167,7 +167,8 @@ def test_what_workers_left_and_what_was_not_delivered(admin_client: Client) -> N
         Notification.objects.create(
             alert=alert, event="raised", direct="email", error=error, delivered_at=delivered_at
         )
-    holds, alerts = overview(ReportPeriod.last_days(7), {})["problems"]
+    firing, holds, alerts = overview(ReportPeriod.last_days(7), {})["problems"]
+    assert (firing.text, firing.page) == ("3 alerts are firing.", reverse("admin:alerts"))
     assert holds.text.startswith("1 hold belongs to workers that stopped")
     assert alerts.text == "1 notification could not be delivered."
     for problem in (holds, alerts):

@@ -35,8 +35,8 @@ def _october() -> None:
         )  # fmt: skip
 
 
-def get(client: Client, name: str, **query: str) -> object:
-    return client.get(reverse(f"admin:{name}"), {"month": "2026-10", **query})
+def get(client: Client, page: str, /, **query: str) -> object:
+    return client.get(reverse(f"admin:{page}"), {"month": "2026-10", **query})
 
 
 def test_all_teams_then_one(admin_client: Client) -> None:

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from analytics.alerts.outbox import undelivered
 from analytics.budgets.report import AccountStanding
-from analytics.models import BudgetHold, Notification, RefusalTotal
+from analytics.models import Alert, BudgetHold, Notification, RefusalTotal
 from analytics.money import dollars
 from analytics.reports.daily_spending import DailySpending
 from analytics.reports.figures import Figures
@@ -124,9 +124,9 @@ def _unpriced(counts: Mapping[str, int], period: ReportPeriod) -> Iterator[Probl
 
 
 def _counts(period: ReportPeriod) -> Mapping[str, int]:
-    """Count unpriced answers and refusals of a period, lost holds and undelivered alerts.
+    """Count unpriced answers and refusals of a period, lost holds, alerts and notifications.
 
-    It takes one query.
+    The alerts are those that fire, the notifications those not delivered. It takes one query.
     """
     refusals = RefusalTotal.objects.filter(date__gte=period.since.date())
     if period.until is not None:
@@ -141,6 +141,7 @@ def _counts(period: ReportPeriod) -> Mapping[str, int]:
             (refusals, "unrecorded", _summed("unrecorded")),
             (holds, "holds", Count("pk")),
             (alerts, "alerts", Count("pk")),
+            (Alert.objects.filter(resolved_at=None), "firing", Count("pk")),
         )
     )
     rows: Any = first.union(*others, all=True)
@@ -164,6 +165,11 @@ def _refusals(counts: Mapping[str, int], period: ReportPeriod) -> Iterator[Probl
 
 def _holds_and_alerts(counts: Mapping[str, int]) -> Iterator[Problem]:
     lost_holds, not_sent = counts.get("holds", 0), counts.get("alerts", 0)
+    if firing := counts.get("firing", 0):
+        are = "is" if firing == 1 else "are"
+        yield Problem(
+            f"{counted(firing, 'alert')} {are} firing.", _list("alerts"), "analytics.view_alertrule"
+        )
     if lost_holds:
         belong = "belongs" if lost_holds == 1 else "belong"
         yield Problem(

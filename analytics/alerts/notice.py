@@ -16,7 +16,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Notice:
     """A title, a sentence, figures by their names, and sections; all of them plain text.
 
     ``data`` is what webhooks get beside the text.
@@ -33,7 +33,7 @@ class Message:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Message:
+    def from_json(cls, stored: Mapping[str, Any]) -> Notice:
         """Return a stored message."""
         return cls(
             stored["title"],
