@@ -17,7 +17,10 @@ _MOST_ALERTS = 30
 
 @dataclass(frozen=True, slots=True)
 class RuleState:
-    """A rule with its state: "off", "muted", "firing" or "ok"; ``places`` is who is notified."""
+    """A rule with its state: "off", "muted", "firing", "no data" or "ok".
+
+    ``places`` is who is notified.
+    """
 
     rule: AlertRule
     state: str
@@ -73,4 +76,6 @@ def _state(rule: AlertRule, now: datetime) -> str:
         return "off"
     if rule.is_muted(now):
         return "muted"
-    return "firing" if rule.is_firing else "ok"  # type: ignore[attr-defined]
+    if rule.is_firing:  # type: ignore[attr-defined]
+        return "firing"
+    return "no data" if rule.checked_at is not None and rule.last_value is None else "ok"
