@@ -48,10 +48,12 @@ def forecast_reading(rule: AlertRule, now: datetime) -> Reading:
 def unusual_reading(rule: AlertRule, now: datetime) -> Reading:
     """Return how much more the last hours cost than is usual for them."""
     today = day_of(now).date()
-    spend = unusual_spend(rule.filters, now)
-    if spend is None:
+    windows = unusual_spend(rule.filters, now)
+    if not windows:
         text = "too little spending, or less than three weeks of it, to know what is usual."
         return Reading(rule, today, None, passed=False, text=text)
+    passing = [one for one in windows if one.figures.is_unusual and one.excess > rule.limit]
+    spend = (passing or windows)[0]
     figures, hours = spend.figures, spend.hours
     span = "hour" if hours == 1 else f"{hours} hours"
     text = (
@@ -59,9 +61,8 @@ def unusual_reading(rule: AlertRule, now: datetime) -> Reading:
         f"{dollars(_usd(figures.amount))}; usual for this time of the week is "
         f"{dollars(_usd(figures.expected))}, unusual from {dollars(_usd(figures.bound))} on."
     )
-    passed = figures.is_unusual and spend.excess > rule.limit
-    calm = figures.is_calm or spend.excess <= rule.limit / 2
-    return Reading(rule, today, spend.excess, passed, text, calm=calm)
+    calm = all(one.figures.is_calm or one.excess <= rule.limit / 2 for one in windows)
+    return Reading(rule, today, spend.excess, bool(passing), text, calm=calm)
 
 
 def savings_reading(rule: AlertRule, now: datetime) -> Reading:

@@ -53,11 +53,12 @@ class UnusualSpend:
         return Decimal(str(round(self.figures.amount - self.figures.expected, 10)))
 
 
-def unusual_spend(filters: Mapping[str, str], now: datetime) -> UnusualSpend | None:
-    """Compare the last whole hours with the same hours of the weeks before.
+def unusual_spend(filters: Mapping[str, str], now: datetime) -> list[UnusualSpend]:
+    """Compare the last whole hours with the same hours of the weeks before, by window.
 
     Hours are compared at the same time of the day in ``REPORT_TIME_ZONE``, so that a change to
-    summer time moves nothing. Returns ``None`` with too little spending to know what is usual.
+    summer time moves nothing. The list is empty with too little spending to know what is usual,
+    else it begins with the window that is furthest beyond its bound.
     """
     until = hour_of(now)
     since = until - HOUR * _READ
@@ -70,14 +71,11 @@ def unusual_spend(filters: Mapping[str, str], now: datetime) -> UnusualSpend | N
 
 def compare_hours(
     by_hour: Mapping[datetime, float], until: datetime, zone: zoneinfo.ZoneInfo
-) -> UnusualSpend | None:
-    """Compare the hours before ``until``; ``by_hour`` has the cost of each hour (UTC).
-
-    Of the windows, the one that is furthest beyond its bound counts.
-    """
+) -> list[UnusualSpend]:
+    """Compare the hours before ``until``; ``by_hour`` has the cost of each hour (UTC)."""
     began = min((hour for hour, cost in by_hour.items() if cost), default=None)
     if began is None:
-        return None
+        return []
     length = min(_READ, int((until - began) / HOUR))
     hourly = np.array([by_hour.get(until - HOUR * n, 0.0) for n in range(length, 0, -1)])
     places = same_hours(until, length, zone)
@@ -91,7 +89,7 @@ def compare_hours(
         check = check_amount(moments[:-1], moments[-1], FALSE_ALARMS / len(WINDOWS))
         if check is not None:
             checks.append(UnusualSpend(width, until, check))
-    return max(checks, key=lambda one: one.figures.amount / one.figures.bound, default=None)
+    return sorted(checks, key=lambda one: -one.figures.amount / one.figures.bound)
 
 
 def _moments(amounts: Floats, places: Places) -> Floats | None:

@@ -90,11 +90,14 @@ def pdf_available() -> bool:
 
 def _register_fonts() -> None:
     """Make the fonts of the charts known: PDF's own have the letters of Western Europe only."""
-    import matplotlib
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont
 
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    # Found without an import, which takes a second.
+    charts = find_spec("matplotlib")
+    assert charts is not None
+    assert charts.origin is not None
+    folder = Path(charts.origin).parent / "mpl-data" / "fonts" / "ttf"
     for name in (_FONT, _BOLD):
         if name not in pdfmetrics.getRegisteredFontNames():
             pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))

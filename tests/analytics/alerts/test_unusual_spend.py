@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
+from analytics.alerts.metrics import read_rule
 from analytics.alerts.unusual_spend import compare_hours, same_hours
+from analytics.models import AlertRule, RequestRecord
 from benchmarks.analytics.unusual_spend import KINDS, WEEK, alarms, episodes, usual
+from tests.factories import RequestRecordFactory
 
 HOUR = timedelta(hours=1)
 UTC_ZONE = zoneinfo.ZoneInfo("UTC")
@@ -50,21 +54,21 @@ def by_hour(spent: np.ndarray, end: datetime) -> dict[datetime, float]:
 
 class TestHours:
     def test_too_little_of_the_past_says_nothing(self) -> None:
-        assert compare_hours({}, END, UTC_ZONE) is None
+        assert compare_hours({}, END, UTC_ZONE) == []
         spent = usual("lognormal", 2, 1)
-        assert compare_hours(by_hour(spent, END), END, UTC_ZONE) is None
+        assert compare_hours(by_hour(spent, END), END, UTC_ZONE) == []
         spent = np.zeros(9 * WEEK)
         spent[::200] = 1.0
-        assert compare_hours(by_hour(spent, END), END, UTC_ZONE) is None
+        assert compare_hours(by_hour(spent, END), END, UTC_ZONE) == []
 
     def test_four_weeks_are_enough(self) -> None:
         spent = usual("lognormal", 4, 1)
         calm = compare_hours(by_hour(spent, END), END, UTC_ZONE)
-        assert calm is not None
-        assert not calm.figures.is_unusual
+        assert sorted(one.hours for one in calm) == [1, 6, 24]
+        assert not any(one.figures.is_unusual for one in calm)
         spent[-1] = 60.0
-        leap = compare_hours(by_hour(spent, END), END, UTC_ZONE)
-        assert leap is not None
+        leap = compare_hours(by_hour(spent, END), END, UTC_ZONE)[0]
+        assert leap.hours == 1
         assert leap.figures.is_unusual
         assert leap.excess > 50
         assert leap.until == END
@@ -92,8 +96,35 @@ class TestHours:
             noise = 1 + 0.05 * ((n * 7919) % 13) / 13
             spent[hour] = (50.0 if hour.astimezone(berlin).hour == 9 else 1.0) * noise
         local = compare_hours(spent, end, berlin)
-        assert local is not None
-        assert not local.figures.is_unusual
-        wrong = compare_hours(spent, end, UTC_ZONE)
-        assert wrong is not None
-        assert wrong.figures.is_unusual
+        assert len(local) == 3
+        assert not any(one.figures.is_unusual for one in local)
+        assert compare_hours(spent, end, UTC_ZONE)[0].figures.is_unusual
+
+
+@pytest.mark.django_db
+def test_a_rule_reads_the_ledger() -> None:
+    hours = 4 * WEEK
+    rows = [
+        RequestRecordFactory.build(
+            created_at=END - HOUR * n + timedelta(minutes=5), tenant="team:a",
+            cost=Decimal(10 + n * 37 % 11) / 10,
+        )
+        for n in range(hours, 0, -1)
+    ]  # fmt: skip
+    RequestRecord.objects.bulk_create(rows)
+    values = {"metric": "unusual", "limit": Decimal(3), "team": "a"}
+    rule = AlertRule.objects.create(name="unusual", **values)
+    now = END + timedelta(minutes=20)
+    calm = read_rule(rule, now)
+    assert (calm.passed, calm.calm) == (False, True)
+    RequestRecordFactory(created_at=END - timedelta(minutes=9), tenant="team:a", cost=Decimal(30))
+    RequestRecordFactory(created_at=now, tenant="team:a", cost=Decimal(900))
+    leap = read_rule(rule, now)
+    assert leap.passed
+    assert "the hour until 2026-11-23 12:00 UTC of team a cost $3" in leap.text
+    # Another team's spending is its own, and three weeks of nothing say nothing.
+    other = AlertRule.objects.create(name="other", **{**values, "team": "b"})
+    assert read_rule(other, now).value is None
+    # What is unusual, but too little money to be worth a look, raises nothing.
+    rule.limit = Decimal(50)
+    assert not read_rule(rule, now).passed
