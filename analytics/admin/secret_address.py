@@ -30,17 +30,16 @@ class SecretAddressForm(forms.ModelForm):
             )
             self.initial[self.hidden_field] = masked_address(self._kept)
 
-    def _clean_fields(self) -> None:
+    def clean(self) -> dict[str, Any]:
         """Put the kept address in place of its mask."""
-        super()._clean_fields()  # type: ignore[misc]
-        given = self.cleaned_data.get(self.hidden_field)
-        if not self._kept or given != masked_address(self._kept):
-            return
-        if self._kept == UNREADABLE:
-            text = "It is encrypted with a key that is not configured. Enter it again."
-            self.add_error(self.hidden_field, text)
-        else:
-            self.cleaned_data[self.hidden_field] = self._kept
+        data = super().clean() or self.cleaned_data
+        if self._kept and data.get(self.hidden_field) == masked_address(self._kept):
+            if self._kept == UNREADABLE:
+                text = "It is encrypted with a key that is not configured. Enter it again."
+                self.add_error(self.hidden_field, text)
+            else:
+                data[self.hidden_field] = self._kept
+        return data
 
 
 class ChannelForm(SecretAddressForm):
@@ -54,7 +53,7 @@ class NotifyingForm(SecretAddressForm):
 
     def clean(self) -> dict[str, Any]:
         """Raise ``ValidationError`` without anybody to notify."""
-        data = super().clean() or self.cleaned_data
+        data = super().clean()
         if not (data.get("channels") or data.get("webhook") or data.get("emails")):
             raise forms.ValidationError("Choose a channel, or give a webhook or an e-mail address.")
         return data
