@@ -26,6 +26,7 @@ from analytics.reports.sum_sources import RECORDED, TenantSums
 _SPEND = MEASURES["spend"]
 _NEARLY_USED = 80
 _MANY_FAILED = 0.02
+_MANY_TIMES = 10
 _MOST_ALERTS = 5
 _QUALITY = {
     "holds": "held: at most {0:g} below the baseline's",
@@ -50,6 +51,8 @@ def digest_message(
             ("Requests", f"{spent['requests']:,}, {_failed(spent)} failed"),
         ]
         text = f"{capfirst(digest.about)} spent {dollars(spent['cost'])}."
+        if digest.scope == Digest.Scope.EVERYTHING:
+            text = f"{dollars(spent['cost'])} was spent in this {digest.period}."
     else:
         text = f"There were no requests of {digest.about} in this {digest.period}."
         if digest.scope == Digest.Scope.EVERYTHING:
@@ -95,6 +98,8 @@ def _day_before(moment: datetime) -> str:
 def _change(now: Decimal, before: Decimal) -> str:
     if not before:
         return ", nothing in the period before" if now else ""
+    if now > _MANY_TIMES * before:
+        return f", {now / before:,.0f} times the {dollars(before)} before"
     share = percent(now - before, before, 0)
     return f", {share:+.0f} % against {dollars(before)} before"
 
