@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from analytics.admin.fields import LabelledDateTime
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.admin.secret_address import ChannelForm, MaskedAddressMixin, NotifyingForm
 from analytics.alerts.outbox import undelivered
@@ -34,7 +35,13 @@ class AlertRuleAdmin(MaskedAddressMixin, admin.ModelAdmin):
     form = NotifyingForm
     list_display = ("name", "enabled", "metric", "limit", "filtered", "last_text", "muted_until")
     list_filter = ("enabled", "metric", "period")
-    formfield_overrides = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
+    formfield_overrides = {
+        models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple},
+        models.DateTimeField: {
+            "form_class": forms.SplitDateTimeField,
+            "widget": LabelledDateTime("Muted until"),
+        },
+    }
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("When", {"fields": ("metric", "limit", "period", "window_minutes")}),
