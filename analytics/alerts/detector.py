@@ -17,6 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+FALSE_ALARMS = 1 / 1000
+"""False alarms an hour, at most, by design: one in six weeks. Tests simulate it."""
+WINDOWS = (1, 6, 24)
+"""Hours that are looked at together: a leap shows at once, a lasting rise within a day."""
 FEWEST_DISTANCES = 168
 """Past distances needed before anything is called unusual: those of a week of hours."""
 MOST_WEEKS, FEWEST_WEEKS = 4, 2

@@ -14,9 +14,11 @@ from django.db.models.functions import TruncHour
 from numpy.typing import NDArray
 
 from analytics.alerts.detector import (
+    FALSE_ALARMS,
     FEWEST_DISTANCES,
     FEWEST_WEEKS,
     MOST_WEEKS,
+    WINDOWS,
     AmountCheck,
     Floats,
     check_amount,
@@ -26,10 +28,6 @@ from analytics.reports.exploration.scans import CellQuery
 from analytics.reports.rollup_coverage import HOUR, RollupCoverage, hour_of
 
 Places = NDArray[np.int64]
-FALSE_ALARMS = 1 / 1000
-"""False alarms an hour, at most, by design: one in six weeks. Tests simulate it."""
-WINDOWS = (1, 6, 24)
-"""Hours that are looked at together: a leap shows at once, a lasting rise within a day."""
 _WEEK_HOURS = 7 * 24
 _MOSTLY = 0.75
 """Spending must be so regular that this share of the windows, without those that are always empty,

@@ -14,12 +14,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from analytics.alerts.detector import check_amount
-from analytics.alerts.unusual_spend import FALSE_ALARMS, WINDOWS
+from analytics.alerts.detector import FALSE_ALARMS, WINDOWS, check_amount
 
 WEEK = 168
 KINDS = ("lognormal", "power law", "growing by 10 % a week", "office hours")
-_SEEDS = 6
+_SEEDS = 5
 _RISES = (1.5, 2.0, 3.0)
 
 
