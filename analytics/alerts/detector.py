@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 FALSE_ALARMS = 1 / 1000
-"""False alarms an hour, at most, by design: one in six weeks. Tests simulate it."""
+"""The false alarms an hour that are aimed at: one in six weeks. A benchmark measures them."""
 WINDOWS = (1, 6, 24)
 """Hours that are looked at together: a leap shows at once, a lasting rise within a day."""
 FEWEST_DISTANCES = 168

@@ -2,8 +2,8 @@
 
     python -m benchmarks.analytics.unusual_spend
 
-The truth is known: the series are made up. False alarms are episodes in a thousand hours, of which
-one at most is stated. A rise is noticed if any hour of the next day is called unusual.
+The truth is known: the series are made up. False alarms are episodes in a thousand hours; one is
+aimed at. A rise is noticed if any hour of the next day is called unusual.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def episodes(raised: np.ndarray) -> int:
 def main() -> None:
     """Print a table of false alarms and of what is noticed."""
     rises = [f"noticed at {rise:g}x" for rise in _RISES]
-    table = Table("spending", "hours", "false alarms in 1,000 hours", "stated", *rises)
+    table = Table("spending", "hours", "false alarms in 1,000 hours", "aimed at", *rises)
     hours = range(9 * WEEK, 13 * WEEK)
     for kind in KINDS:
         false = 0
