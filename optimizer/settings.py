@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import zoneinfo
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -355,6 +356,13 @@ CASCADE_COMMAND = env.str("CASCADE_COMMAND", default="")
 CASCADE_COMMAND_SECONDS = env.float("CASCADE_COMMAND_SECONDS", default=10.0)
 WEBHOOK_HOSTS = env.list("WEBHOOK_HOSTS", default=[])
 WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")
+# Empty: alerts may be sent to any host that operators enter, but for link-local addresses.
+ALERT_WEBHOOK_HOSTS = env.list("ALERT_WEBHOOK_HOSTS", default=[])
+REPORT_TIME_ZONE = env.str("REPORT_TIME_ZONE", default="UTC")
+if REPORT_TIME_ZONE not in zoneinfo.available_timezones():
+    raise ImproperlyConfigured(
+        "REPORT_TIME_ZONE must be the name of a time zone, such as Europe/Berlin"
+    )
 RULES_FILE = env.str("RULES_FILE", default="")
 BUDGET_UNKNOWN_INPUT = _choice("BUDGET_UNKNOWN_INPUT", ("reserve", "refuse"), default="reserve")
 LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")

@@ -24,8 +24,11 @@ from analytics.models import (
     CachedResponse,
     DailyTotal,
     DeferredRequest,
+    Digest,
+    DigestIssue,
     Experiment,
     Lever,
+    NotificationChannel,
     PriceOverride,
     PriceSeen,
     Project,
@@ -45,7 +48,8 @@ ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER, FINANCE)
 """The role with most rights comes first."""
 
 _FINANCE_TABLES = (
-    AgentSession, Alert, Budget, BudgetHold, DailyTotal, Experiment, Lever, PriceOverride,
+    AgentSession, Alert, Budget, BudgetHold, DailyTotal, Digest, DigestIssue, Experiment, Lever,
+    PriceOverride,
     PriceSeen, Project, ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord,
     RoutingMetric, Team,
 )  # fmt: skip
@@ -64,6 +68,8 @@ _OPERATOR_ACTIONS = {
     Team: ("add", "change"),
     Project: ("add", "change"),
     AlertRule: ("add", "change", "delete"),
+    Digest: ("add", "change", "delete"),
+    NotificationChannel: ("add", "change", "delete"),
     PriceOverride: ("add", "change", "delete"),
     CachedResponse: ("delete",),
     DeferredRequest: ("change",),

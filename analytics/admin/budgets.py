@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
@@ -15,6 +16,7 @@ from django.utils.html import format_html
 
 from analytics.access.versioned_rows import save_versioned
 from analytics.admin.history import ReadOnlyAdmin
+from analytics.admin.secret_address import MaskedAddressMixin, SecretAddressForm
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
@@ -28,7 +30,7 @@ _COUNTED = ("scope", "subject", "period", "rolling_minutes", "time_zone")
 
 
 @admin.register(Budget)
-class BudgetAdmin(admin.ModelAdmin):
+class BudgetAdmin(MaskedAddressMixin, admin.ModelAdmin):
     """Lists and edits budgets.
 
     Budgets are switched off, not deleted: what they counted is history.
@@ -38,12 +40,16 @@ class BudgetAdmin(admin.ModelAdmin):
     list_filter = ("enabled", "scope", "period", "at_limit")
     list_per_page = 25
     search_fields = ("name", "subject")
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    form = SecretAddressForm
+    formfield_overrides = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("What it counts (cannot change later)", {"fields": _COUNTED}),
         ("Limits", {"fields": ("limit", "at_limit", "soft_limit")}),
-        ("Notify at the soft limit, once per period", {"fields": ("webhook", "emails")}),
+        (
+            "Notify at the soft limit, once per period",
+            {"fields": ("channels", "emails", "webhook")},
+        ),
     )
 
     class Media:
@@ -58,11 +64,12 @@ class BudgetAdmin(admin.ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fieldsets; an existing budget begins with its current use."""
         now = (("Current use", {"fields": ("standing",)}),) if obj is not None else ()
-        return (*now, *self.fieldsets)
+        return (*now, *super().get_fieldsets(request, obj))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields that decide what an existing budget counts, as read-only."""
-        return (*_COUNTED, "standing") if obj is not None else ()
+        fixed = (*_COUNTED, "standing") if obj is not None else ()
+        return (*fixed, *super().get_readonly_fields(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
         """Save a changed budget, or open a new one with what its period has cost so far."""

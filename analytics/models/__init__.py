@@ -31,6 +31,8 @@ from analytics.models.deferred import (
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.levers import Lever, LeverChange, LeverResult
+from analytics.models.notification_target import NotificationChannel
+from analytics.models.notifications import Digest, DigestIssue, Notification
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
@@ -73,6 +75,8 @@ __all__ = [
     "DailyRollup",
     "DailyTotal",
     "DeferredRequest",
+    "Digest",
+    "DigestIssue",
     "Experiment",
     "Feedback",
     "HourlyRollup",
@@ -83,6 +87,8 @@ __all__ = [
     "Lever",
     "LeverChange",
     "LeverResult",
+    "Notification",
+    "NotificationChannel",
     "PriceOverride",
     "PriceSeen",
     "Project",

@@ -10,8 +10,12 @@ from django.db import connection, models, transaction
 
 from analytics.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField, is_current
 from analytics.models import (
+    AlertRule,
+    Budget,
     CachedResponse,
     DeferredRequest,
+    Digest,
+    NotificationChannel,
     RequestRecord,
     StoredFile,
     StoredResponse,
@@ -21,6 +25,7 @@ Field = EncryptedTextField | EncryptedJSONField
 _KINDS = (EncryptedTextField, EncryptedJSONField)
 _TABLES: tuple[type[models.Model], ...] = (
     RequestRecord, CachedResponse, StoredResponse, DeferredRequest, StoredFile,
+    NotificationChannel, AlertRule, Budget, Digest,
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from analytics.reports.report_formats import ReportEncoder
 _MONEY = {"cost", "baseline_cost", "saved", "routing_saved", "cache_saved", "failed_requests_cost"}
 _OVERVIEW = ("name", "requests", "tokens_in", "tokens_out", "cost", "baseline_cost", "saved")
 _DETAIL = ("requests", "tokens_in", "tokens_out", "cost", "saved")
-_INCOMPLETE = "Some requests of this month were pruned, so this statement is incomplete."
+INCOMPLETE = "Some requests of this month were pruned, so this statement is incomplete."
+"""What every format says of a statement whose requests were deleted."""
 
 
 def title_of(figures: dict[str, Any]) -> str:
@@ -78,7 +79,7 @@ def as_table(figures: dict[str, Any], console: Console) -> None:
     console.print(f"{title_of(figures)} (USD, days are UTC)", style="bold")
     console.print(f"Saved compared with: {printable(figures['baseline'])}")
     if figures.get("pruned"):
-        console.print(_INCOMPLETE, style="yellow")
+        console.print(INCOMPLETE, style="yellow")
     for title, headings, rows in tables_of(figures):
         table = Table(title=title or None, title_justify="left")
         for index, heading in enumerate(headings):

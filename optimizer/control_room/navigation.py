@@ -60,6 +60,7 @@ GROUPS = (
         (
             Page("Models and prices", "admin:models", (f"{_VIEW}priceseen",)),
             Page("Cost by tool", "admin:tools"),
+            Page("Statements", "admin:statements"),
             Page("Invoices", "admin:invoices", (f"{_VIEW}providerstatementline",)),
         ),
         (
@@ -67,7 +68,13 @@ GROUPS = (
             "ReconciledEstimate", "LedgerDay",
         ),
     ),
-    Group("Alerts", (), ("AlertRule", "Alert")),
+    Group(
+        "Alerts",
+        (Page("Alerts and channels", "admin:alerts", (f"{_VIEW}alertrule",)),),
+        (
+            "AlertRule", "Alert", "NotificationChannel", "Digest", "DigestIssue", "Notification",
+        ),
+    ),
     Group(
         "Access",
         (Page("Getting started", "admin:start"),),

@@ -16,6 +16,13 @@ from analytics.reports.compared import ComparedWith
 from optimizer.control_room.baseline import picked_baseline, remembering_baseline
 from optimizer.control_room.demo import demo_view, showing_demo
 from optimizer.control_room.navigation import group_models, navigation
+from optimizer.control_room.pages.alerts import (
+    alert_mute_view,
+    alert_test_view,
+    alerts_page,
+    channel_test_view,
+    digest_test_view,
+)
 from optimizer.control_room.pages.autopilot import (
     autopilot_page,
     autopilot_revert_view,
@@ -57,6 +64,7 @@ from optimizer.control_room.pages.shadow import (
     shadow_page,
     shadow_undo_view,
 )
+from optimizer.control_room.pages.statements import statement_file, statements_page
 from optimizer.control_room.pages.tool_costs import tools_page
 from optimizer.control_room.pages.whatif.page import whatif_view
 
@@ -88,6 +96,21 @@ class ControlRoom(AdminSite):
             path("levers/", self.admin_view(levers_page), name="levers"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),
+            path("alerts/", self.admin_view(alerts_page), name="alerts"),
+            path("alerts/<int:number>/test", self.admin_view(alert_test_view), name="alert_test"),
+            path("alerts/<int:number>/mute", self.admin_view(alert_mute_view), name="alert_mute"),
+            path(
+                "alerts/channels/<int:number>/test",
+                self.admin_view(channel_test_view),
+                name="channel_test",
+            ),
+            path(
+                "alerts/digests/<int:number>/test",
+                self.admin_view(digest_test_view),
+                name="digest_test",
+            ),
+            path("statements/", self.admin_view(statements_page), name="statements"),
+            path("statements/export", self.admin_view(statement_file), name="statements_export"),
             path("shadow/", self.admin_view(shadow_page), name="shadow"),
             path("shadow/move", self.admin_view(shadow_move_view), name="shadow_move"),
             path("shadow/undo", self.admin_view(shadow_undo_view), name="shadow_undo"),

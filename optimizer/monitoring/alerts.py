@@ -1,95 +1,48 @@
-"""Delivery of alerts by webhook, e-mail or both, repeated until it succeeds."""
+"""Watches limits and sends notifications, digests among them; both are repeated regularly."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
 
-import httpx
-from django.conf import settings
-from django.core.mail import send_mail
-
-from analytics.alerts import (
-    alert_record_attempt,
-    alerts_raise,
-    alerts_waiting,
-    budget_alerts_raise,
-)
-from analytics.exports.messages import chat_text, mail_subject
-from analytics.exports.printable import printable
-from analytics.models import Alert
-from analytics.models.notification_target import NotificationTarget
+from analytics.alerts.digest_issues import digests_issue
+from analytics.alerts.notice import Notice
+from analytics.alerts.raising import alerts_raise, budget_alerts_raise
+from analytics.models import AlertRule, Digest, NotificationChannel
+from optimizer.monitoring.notifications import channel_test, notifications_send, target_test
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT = 5.0
+
+def limits_watch(circuits: Mapping[str, str] | None = None) -> None:
+    """Raise and resolve alerts.
+
+    ``circuits`` are the states of the providers' circuits, by provider. Reads the database: not
+    for the event loop.
+    """
+    for alert in budget_alerts_raise():
+        logger.warning("Alert: %s", alert.text)
+    for alert in alerts_raise(circuits=circuits):
+        logger.warning("Alert: %s", alert.text)
 
 
 def watch() -> None:
-    """Raise triggered alerts and deliver waiting ones.
-
-    Reads the database: not for the event loop.
-    """
-    for alert in (*alerts_raise(), *budget_alerts_raise()):
-        logger.warning("Alert: %s", alert.text)
-    for alert in alerts_waiting():
-        alert_record_attempt(alert, "; ".join(deliver(alert.target, alert.text, _message(alert))))
+    """Raise and resolve alerts, make the digests that are due, and send what waits, now."""
+    limits_watch()
+    digests_issue()
+    notifications_send()
 
 
-def deliver(target: NotificationTarget, text: str, message: dict[str, Any]) -> Iterable[str]:
-    """Send ``message`` to the webhook and ``text`` to the recipients.
-
-    Returns the errors, at most one per channel.
-    """
-    errors = []
-    if target.webhook:
-        errors.append(_post(target.webhook, message))
-    if target.recipients:
-        errors.append(_mail(target.recipients, text))
-    return [error for error in errors if error]
+def rule_test(rule: AlertRule | Digest) -> list[str]:
+    """Send a test to all places of an alert or a digest now; return the errors."""
+    return target_test(rule, _test_message(rule.name))
 
 
-def _message(alert: Alert) -> dict[str, Any]:
-    return {
-        "text": chat_text(alert.text),
-        "alert": alert.source,
-        "value": float(alert.value),
-        **_watched_limit(alert),
-        "period_start": alert.period_start.isoformat(),
-        "raised_at": alert.raised_at.isoformat(),
-        "id": alert.pk,
-    }
+def channel_send_test(channel: NotificationChannel) -> list[str]:
+    """Send a test to a channel now; return the error, if there is one."""
+    return channel_test(channel, _test_message(channel.name))
 
 
-def _watched_limit(alert: Alert) -> dict[str, Any]:
-    if alert.usage is not None:
-        budget = alert.usage.account.budget
-        return {
-            "metric": "budget",
-            "subject": alert.usage.account.subject,
-            "limit": float(budget.soft_limit or 0),
-            "period": budget.period,
-        }
-    rule = alert.rule
-    assert rule is not None
-    subject = {"subject": alert.subject} if alert.subject else {}
-    return {"metric": rule.metric, **subject, "limit": float(rule.limit), "period": rule.period}
-
-
-def _post(url: str, message: dict[str, Any]) -> str:
-    try:
-        response = httpx.post(url, json=message, timeout=_TIMEOUT, follow_redirects=False)
-    except httpx.HTTPError as error:
-        return f"webhook: {type(error).__name__}"
-    return "" if response.is_success else f"webhook: HTTP {response.status_code}"
-
-
-def _mail(recipients: list[str], text: str) -> str:
-    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
-        return "e-mail: EMAIL_URL is not set"
-    try:
-        send_mail(f"[AI Cost Optimizer] {mail_subject(text)}", printable(text), None, recipients)
-    except (OSError, ValueError) as error:  # of smtplib, of the network; a header that is refused
-        return f"e-mail: {type(error).__name__}"
-    return ""
+def _test_message(name: str) -> Notice:
+    text = f"{name}: this is a test."
+    return Notice(f"Test of {name}", text, data={"alert": name, "test": True})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from analytics.alerts.digest_issues import digests_issue
 from analytics.budgets.marking import budgets_mark
 from analytics.cache import CacheReader, semantic_entries
 from analytics.database.aside import DatabaseThread
@@ -63,8 +64,9 @@ from optimizer.lab.past_ways import PastWays
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif import WhatIf
-from optimizer.monitoring.alerts import watch
+from optimizer.monitoring.alerts import limits_watch
 from optimizer.monitoring.live.feed import Feed
+from optimizer.monitoring.notifications import notifications_send
 from optimizer.monitoring.otlp import configured_telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments, running_experiment
@@ -224,13 +226,19 @@ def periodic_tasks_of_installation(
     run_autopilot: Callable[[], object] = lambda: None,
     stop_harmful_levers: Callable[[], object] = lambda: None,
     measure_levers: Callable[[], object] = lambda: None,
+    circuits: Callable[[], Mapping[str, str]] = dict,
 ) -> PeriodicTasks:
-    """Return the tasks that one process at a time runs for the whole installation."""
+    """Return the tasks that one process at a time runs for the whole installation.
+
+    ``circuits`` gives the states of the providers' circuits.
+    """
     return PeriodicTasks(
         [
             PeriodicTask("Summing the hours", 60, sum_some_hours),
             PeriodicTask("Looking for harm in experiments", 60, stop_on_harm),
-            PeriodicTask("Watching limits", 60, watch),
+            PeriodicTask("Watching limits", 60, lambda: limits_watch(circuits())),
+            PeriodicTask("Making digests", 60, digests_issue),
+            PeriodicTask("Sending notifications", 30, notifications_send),
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
             PeriodicTask("Signing the roots of days", 600, days_close),
@@ -317,7 +325,11 @@ def build_services() -> Services:
         ledger, prices, calls=calls, refuse_unknown_input=refuse_unknown, density=density
     )
     feed = Feed(product.shared_store)
-    meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
+
+    def circuits_of_providers() -> dict[str, str]:
+        return {name: caller.circuit_state(name) for name in registry.providers}
+
+    meter = Meter(circuits_of_providers)
     telemetry = configured_telemetry()
     # The live feed belongs to the event loop of the requests; the others may be on any thread.
     anywhere = [meter.observe, *telemetry.observers]
@@ -498,5 +510,6 @@ def build_services() -> Services:
             autopilot.run,
             lever_tasks.stop_harmful,
             lever_tasks.measure,
+            circuits_of_providers,
         ),
     )

@@ -21,7 +21,8 @@ _NOT_PAGES = frozenset(
         "explore_forget", "live_events", "playground_choices", "playground_run",
         "playground_rate", "shadow_move", "shadow_undo", "autopilot_switch", "demo_progress",
         "demo_make", "demo_show", "demo_delete", "test_connection", "jsi18n", "autocomplete",
-        "logout", "login", "view_on_site", "app_list",
+        "logout", "login", "view_on_site", "app_list", "alert_test", "alert_mute", "channel_test",
+        "digest_test",
     }
 )  # fmt: skip
 _SIZES = ((1440, 900), (390, 844))

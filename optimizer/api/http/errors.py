@@ -30,7 +30,7 @@ from optimizer.domain.result import (
     UnknownInputRefused,
     UnknownObject,
 )
-from optimizer.gateway.deferred.webhooks import WebhookRefused
+from optimizer.shared.webhooks import WebhookRefused
 from providers.errors import ProviderError, RequestRejected
 from providers.features import field_names
 from routing.models import NoEligibleModel

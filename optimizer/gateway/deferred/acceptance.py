@@ -59,7 +59,7 @@ class Deferral:
 
         Ask only for requests that accept a later answer. Raises what
         :meth:`optimizer.gateway.service.RoutingService.complete` raises before a call, and
-        :class:`optimizer.gateway.deferred.webhooks.WebhookRefused`.
+        :class:`optimizer.shared.webhooks.WebhookRefused`.
         """
         if request.webhook:
             self.check_webhook(request.webhook)

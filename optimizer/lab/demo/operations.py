@@ -131,6 +131,7 @@ def _raise_alerts(now: datetime) -> None:
         if amount > rule.limit and raised_at < now:
             reading = f"spent {dollars(amount)}, limit {dollars(rule.limit)} (since {day}, UTC)."
             Alert.objects.create(
-                rule=rule, period_start=day, raised_at=raised_at, delivered_at=raised_at,
-                attempts=1, value=amount, text=f"{rule.name}: {reading}",
+                rule=rule, period_start=day, raised_at=raised_at, notified=True,
+                resolved_at=raised_at + timedelta(hours=3), value=amount,
+                text=f"{rule.name}: {reading}",
             )  # fmt: skip

@@ -7,21 +7,22 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from rich.table import Table
 
-from analytics.alerts import read_rule
+from analytics.alerts.metrics import read_rule
 from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
-from analytics.models import AlertRule
-from optimizer.monitoring.alerts import deliver, watch
+from analytics.models import AlertRule, Notification
+from optimizer.monitoring.alerts import rule_test, watch
 
 
 class Command(TeachingCommand):
     """Show, check and test the alerts."""
 
     help = (
-        "Show every alert and its current value. Alerts are created in the admin: spend above a "
-        "limit, savings or quality below one, by day, week or month, or an agent that runs away. "
-        "The service checks them every minute and notifies people once per period, or once per "
-        "session, by webhook or e-mail (EMAIL_URL).\n"
+        "Show every alert and its current value. Alerts are created in the admin: unusual spend, "
+        "spend or its forecast above a limit, failed requests, latency, circuits, budgets, "
+        "savings, quality, invoices, agents that run away. The service checks them every "
+        "minute and notifies people once when one is raised and once when it is over, by Slack, "
+        "Teams, webhook or e-mail (EMAIL_URL).\n"
         "  manage.py alerts                    show the current values\n"
         "  manage.py alerts --watch            check and notify now, as the service does\n"
         "  manage.py alerts --test 'Day cap'   send a test message to the alert's recipients"
@@ -49,15 +50,8 @@ class Command(TeachingCommand):
         table = Table("alert", "current value", "triggered", "last sent")
         for rule in rules:
             reading = read_rule(rule)
-            latest = rule.alerts.first()
-            sent = "–"
-            if latest is not None:
-                sent = (
-                    f"{latest.delivered_at:%Y-%m-%d %H:%M}"
-                    if latest.delivered_at
-                    else latest.error or "waiting"
-                )
-            value = reading.text if rule.enabled else "switched off"
+            sent = _last_sent(rule)
+            value = reading.full_text if rule.enabled else "switched off"
             table.add_row(rule.name, value, "yes" if reading.passed else "no", sent)
         TerminalConsole(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
@@ -66,7 +60,16 @@ class Command(TeachingCommand):
             rule = AlertRule.objects.get(name=name)
         except AlertRule.DoesNotExist:
             raise CommandError(f"There is no alert {name!r}.") from None
-        text = f"{rule.name}: this is a test."
-        if errors := list(deliver(rule, text, {"text": text, "alert": rule.name, "test": True})):
+        if errors := rule_test(rule):
             raise CommandError("; ".join(errors))
         self.stdout.write("Sent.")
+
+
+def _last_sent(rule: AlertRule) -> str:
+    """Return when the latest notification arrived, or why it did not."""
+    latest = Notification.objects.filter(alert__rule=rule).first()
+    if latest is None:
+        return "–"
+    if latest.delivered_at is not None:
+        return f"{latest.delivered_at:%Y-%m-%d %H:%M}"
+    return latest.error or "waiting"

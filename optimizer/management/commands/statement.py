@@ -11,6 +11,7 @@ from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.reports.statement import BY, last_month, statement, statements
 from analytics.reports.statement_formats import as_csv, as_html, as_json, as_table
+from analytics.reports.statement_pdf import PdfMissing, as_pdf
 from analytics.reports.write_output import write_output
 from optimizer.pricing.baselines import UnknownBaseline
 from optimizer.wiring.build import get_services
@@ -42,13 +43,18 @@ class Command(TeachingCommand):
             help="compare with the recorded baseline (BASELINE_MODEL), complexity, requested, or a "
             "model (%(default)s)",
         )  # fmt: skip
-        parser.add_argument("--format", choices=("table", *_WRITERS), default="table")
+        parser.add_argument(
+            "--format", choices=("table", *_WRITERS, "pdf"), default="table",
+            help="pdf needs --output and requirements/pdf.txt (%(default)s)",
+        )  # fmt: skip
         parser.add_argument(
             "--output", type=Path, metavar="FILE", help="write to FILE instead of the screen"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Build the statement of the month and write it in the chosen format."""
+        if options["format"] == "pdf" and options["output"] is None:
+            raise CommandError("--format pdf needs --output FILE")
         month, services = options["month"] or last_month(), get_services()
         services.price_service.refresh()
         try:
@@ -69,9 +75,21 @@ class Command(TeachingCommand):
         if empty:
             subject = f" of {options['by']} {options['name']}" if options["name"] else ""
             raise CommandError(f"There are no requests{subject} in {month}.")
+        if options["format"] == "pdf":
+            self._write_pdf(figures, options["output"])
+            return
         write_output(
             self, options["output"], lambda file: self._write(figures, options["format"], file)
         )
+
+    def _write_pdf(self, figures: dict[str, Any], path: Path) -> None:
+        try:
+            path.write_bytes(as_pdf(figures))
+        except PdfMissing as error:
+            raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"--output: {error}") from None
+        self.stdout.write(f"Wrote {path}.")
 
     @staticmethod
     def _write(figures: dict[str, Any], kind: str, file: Any) -> None:

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from analytics.alerts import alerts_raise
+from analytics.alerts.raising import alerts_raise
 from analytics.autopilot.course import AutopilotPolicy, autopilot_run, points_at_risk, usd_spent
 from analytics.autopilot.noticing import PricedModel
 from analytics.autopilot.pairs import pair_record, unit_of

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.access.keys import key_make, key_rotate
-from analytics.alerts import budget_alerts_raise
+from analytics.alerts.raising import budget_alerts_raise
 from analytics.budgets.claims import Charge, Claim, Cost, Payer
 from analytics.budgets.holding import book, hold
 from analytics.budgets.opening import budget_open

@@ -15,6 +15,7 @@ from django.core import mail
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from analytics.alerts.notice import Notice
 from analytics.exports.csv import GUARD, csv_cell, csv_lines
 from analytics.exports.markdown import markdown_cell, markdown_row
 from analytics.exports.messages import chat_text, mail_subject
@@ -27,7 +28,7 @@ from analytics.reports.report_html import as_html
 from analytics.reports.statement_formats import as_csv as statement_csv
 from analytics.reports.statement_formats import as_html as statement_html
 from analytics.reports.statement_formats import as_table as statement_table
-from optimizer.monitoring.alerts import deliver
+from optimizer.monitoring.notifications import target_test
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 ATTACKS = (
@@ -180,11 +181,11 @@ def test_statements_show_hostile_names_as_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.django_db
 def test_an_alert_is_mailed_whatever_a_client_calls_itself(name: str, settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    rule = AlertRule(name="spend", emails="ops@example.org")
-    errors = list(deliver(rule, f"user {name} has spent $2", {}))
-    assert errors == []
+    rule = AlertRule.objects.create(name="spend", limit=1, emails="ops@example.org")
+    assert target_test(rule, Notice(f"user {name} has spent $2", f"user {name}")) == []
     (message,) = mail.outbox
     assert message.to == ["ops@example.org"]
     assert set(message.message().keys()) >= {"Subject", "To"}

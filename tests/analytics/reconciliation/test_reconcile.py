@@ -14,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from analytics.alerts import read_rule
+from analytics.alerts.metrics import read_rule
 from analytics.models import AlertRule, ProviderStatementLine, ReconciledEstimate, RequestRecord
 from analytics.reconciliation.stated_models import ledger_model
 from tests.factories import ComparisonFactory, RequestRecordFactory

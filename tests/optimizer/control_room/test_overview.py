@@ -23,6 +23,7 @@ from analytics.models import (
     BudgetAccount,
     BudgetHold,
     DailyTotal,
+    Notification,
     RefusalTotal,
     RequestRecord,
 )
@@ -143,14 +144,17 @@ def test_what_workers_left_and_what_was_not_delivered(admin_client: Client) -> N
             worker="w", lost_at=lost_at,
         )  # fmt: skip
     for error, delivered_at in (("timed out", None), ("", None), ("late", NOW)):
-        Alert.objects.create(
+        alert = Alert.objects.create(
             rule=AlertRule.objects.create(name=f"{error}{delivered_at}", limit=1, emails="a@b.c"),
-            period_start=NOW.date(), value=2, text="spent", error=error,
-            delivered_at=delivered_at,
+            period_start=NOW.date(), value=2, text="spent",
         )  # fmt: skip
-    holds, alerts = overview(ReportPeriod.last_days(7), {})["problems"]
+        Notification.objects.create(
+            alert=alert, event="raised", direct="email", error=error, delivered_at=delivered_at
+        )
+    firing, holds, alerts = overview(ReportPeriod.last_days(7), {})["problems"]
+    assert (firing.text, firing.page) == ("3 alerts are firing.", reverse("admin:alerts"))
     assert holds.text.startswith("1 hold belongs to workers that stopped")
-    assert alerts.text == "1 alert could not be delivered."
+    assert alerts.text == "1 notification could not be delivered."
     for problem in (holds, alerts):
         assert admin_client.get(problem.page).context["cl"].result_count == 1
 

@@ -11,8 +11,9 @@ from django.db.models import BigIntegerField, Count, Sum, Value
 from django.db.models.functions import Cast
 from django.urls import reverse
 
+from analytics.alerts.outbox import undelivered
 from analytics.budgets.report import AccountStanding
-from analytics.models import Alert, BudgetHold, RefusalTotal
+from analytics.models import Alert, BudgetHold, Notification, RefusalTotal
 from analytics.money_shown import rounded_dollars
 from analytics.reports.daily_spending import DailySpending
 from analytics.reports.figures import Figures
@@ -123,15 +124,15 @@ def _unpriced(counts: Mapping[str, int], period: ReportPeriod) -> Iterator[Probl
 
 
 def _counts(period: ReportPeriod) -> Mapping[str, int]:
-    """Count unpriced answers and refusals of a period, lost holds and undelivered alerts.
+    """Count unpriced answers and refusals of a period, lost holds, alerts and notifications.
 
-    It takes one query.
+    The alerts are those that fire, the notifications those not delivered. It takes one query.
     """
     refusals = RefusalTotal.objects.filter(date__gte=period.since.date())
     if period.until is not None:
         refusals = refusals.filter(date__lt=period.until.date())
     holds = BudgetHold.objects.filter(lost_at__isnull=False)
-    alerts = Alert.objects.filter(delivered_at=None).exclude(error="")
+    alerts = Notification.objects.filter(undelivered())
     first, *others = (
         rows.order_by().annotate(kind=Value(kind)).values("kind").annotate(number=number)
         for rows, kind, number in (
@@ -140,6 +141,7 @@ def _counts(period: ReportPeriod) -> Mapping[str, int]:
             (refusals, "unrecorded", _summed("unrecorded")),
             (holds, "holds", Count("pk")),
             (alerts, "alerts", Count("pk")),
+            (Alert.objects.filter(resolved_at=None), "firing", Count("pk")),
         )
     )
     rows: Any = first.union(*others, all=True)
@@ -162,7 +164,12 @@ def _refusals(counts: Mapping[str, int], period: ReportPeriod) -> Iterator[Probl
 
 
 def _holds_and_alerts(counts: Mapping[str, int]) -> Iterator[Problem]:
-    lost_holds, undelivered = counts.get("holds", 0), counts.get("alerts", 0)
+    lost_holds, not_sent = counts.get("holds", 0), counts.get("alerts", 0)
+    if firing := counts.get("firing", 0):
+        are = "is" if firing == 1 else "are"
+        yield Problem(
+            f"{counted(firing, 'alert')} {are} firing.", _list("alerts"), "analytics.view_alertrule"
+        )
     if lost_holds:
         belong = "belongs" if lost_holds == 1 else "belong"
         yield Problem(
@@ -171,9 +178,9 @@ def _holds_and_alerts(counts: Mapping[str, int]) -> Iterator[Problem]:
             _list("analytics_budgethold_changelist", "lost_at__isempty=0"),
             "analytics.view_budgethold",
         )
-    if undelivered:
+    if not_sent:
         yield Problem(
-            f"{counted(undelivered, 'alert')} could not be delivered.",
-            _list("analytics_alert_changelist", "undelivered=1"),
-            "analytics.view_alert",
+            f"{counted(not_sent, 'notification')} could not be delivered.",
+            _list("analytics_notification_changelist", "undelivered=1"),
+            "analytics.view_notification",
         )

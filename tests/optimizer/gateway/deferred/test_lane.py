@@ -23,6 +23,7 @@ from analytics.models import (
 )
 from optimizer.gateway.deferred.options import LaneOptions, lane_options
 from optimizer.gateway.deferred.webhooks import Webhooks
+from optimizer.shared.webhooks import signed_headers
 from optimizer.wiring.build import build_services, get_services
 from providers.completion import Usage
 from tests.conftest import Start
@@ -488,7 +489,7 @@ async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(
         stamp = int(call.headers["webhook-timestamp"])
         assert (
             call.headers["webhook-signature"]
-            == (webhooks.headers(request_id, call.raw, stamp)["webhook-signature"])
+            == (signed_headers("s3cret", request_id, call.raw, stamp)["webhook-signature"])
         )
 
 

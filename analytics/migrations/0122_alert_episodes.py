@@ -1,0 +1,39 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('analytics', '0121_notifications_of_alerts'),
+    ]
+
+    operations = [
+        migrations.RemoveConstraint(
+            model_name='alert',
+            name='one_alert_a_period',
+        ),
+        migrations.RemoveField(
+            model_name='alert',
+            name='attempts',
+        ),
+        migrations.RemoveField(
+            model_name='alert',
+            name='claimed_at',
+        ),
+        migrations.RemoveField(
+            model_name='alert',
+            name='delivered_at',
+        ),
+        migrations.RemoveField(
+            model_name='alert',
+            name='error',
+        ),
+        migrations.AddConstraint(
+            model_name='alert',
+            constraint=models.UniqueConstraint(fields=('rule', 'period_start', 'subject', 'episode'), name='one_alert_an_episode'),
+        ),
+        migrations.AddConstraint(
+            model_name='alert',
+            constraint=models.UniqueConstraint(condition=models.Q(('resolved_at__isnull', True)), fields=('rule', 'subject'), name='one_open_alert'),
+        ),
+    ]

@@ -1,0 +1,185 @@
+"""Notifications over real HTTP: places that hang, fail, redirect, or are not to be called."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from analytics.alerts.outbox import notification_record, notifications_add
+from analytics.models import Alert, AlertRule, Notification, NotificationChannel
+from optimizer.monitoring import notifications, webhook_calls
+from optimizer.monitoring.notifications import notifications_send
+from tests.optimizer.monitoring.conftest import Hook
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def tarpit() -> Iterator[str]:
+    """A server that accepts, and sends a byte now and then, but never an answer."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stop = threading.Event()
+
+    def drip(client: socket.socket) -> None:
+        with client:
+            client.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+            while not stop.wait(0.05):
+                try:
+                    client.sendall(b"y")
+                except OSError:
+                    return
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=drip, args=(client,), daemon=True).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
+    stop.set()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def channel(kind: str = "webhook", address: str = "", **fields: object) -> NotificationChannel:
+    return NotificationChannel.objects.create(
+        name=f"{kind} {NotificationChannel.objects.count()}", kind=kind, address=address, **fields
+    )
+
+
+def alerts(count: int, *channels: NotificationChannel) -> None:
+    """Raise alerts that are to be sent to the channels."""
+    for number in range(count):
+        rule = AlertRule.objects.create(name=f"rule {Alert.objects.count()}", limit=1)
+        rule.channels.add(*channels)
+        alert = rule.alerts.create(
+            period_start=datetime.now(UTC).date(), value=Decimal(2), text=f"alert {number}"
+        )
+        notifications_add(rule, "raised", alert=alert)
+
+
+def test_a_place_that_hangs_delays_no_other_one(
+    hook: Hook,
+    tarpit: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhook_calls, "_MOST_SECONDS", 0.3)
+    alerts(10, channel(address=tarpit), channel(address=hook.url))
+    began = time.monotonic()
+    assert notifications_send() == 10
+    # It was called once, not once for each of its ten messages.
+    assert time.monotonic() - began < 5
+    assert len(hook.told) == 10
+    failed = Notification.objects.filter(delivered_at=None)
+    assert failed.count() == 10
+    assert set(failed.values_list("error", flat=True)) == {"no answer within 0 s"}
+
+
+def test_a_hundred_alerts_at_once_are_one_message_for_people(hook: Hook) -> None:
+    people = (channel("slack", hook.url), channel("teams", hook.url))
+    alerts(100, channel(address=hook.url), *people, channel("email", emails="a@example.com"))
+    assert notifications_send() == 400
+    programs = [body for body in hook.told if "alert" in body]
+    assert len(programs) == 100
+    assert len(hook.told) == 102
+    assert len(mail.outbox) == 1
+    assert "100 alerts at once." in mail.outbox[0].body
+    assert "and 60 more" in mail.outbox[0].body
+    (html,) = mail.outbox[0].alternatives
+    assert html[1] == "text/html"
+    assert notifications_send() == 0
+
+
+def test_it_is_repeated_with_growing_pauses_and_the_same_id(
+    hook: Hook,
+    settings: object,
+) -> None:
+    settings.WEBHOOK_SECRET = "s3cret"
+    alerts(1, channel(address=hook.url))
+    hook.status = 500
+    pauses = []
+    for _ in range(9):
+        Notification.objects.update(due_at=timezone.now())
+        notifications_send()
+        row = Notification.objects.get()
+        pauses.append(round((row.due_at - timezone.now()).total_seconds()))
+    assert pauses[:3] == [60, 120, 240]
+    assert pauses[-1] == 3600
+    assert (row.attempts, row.error) == (9, "HTTP 500")
+    hook.status = 200
+    Notification.objects.update(due_at=timezone.now())
+    assert notifications_send() == 1
+    ids = {headers["webhook-id"] for headers in hook.headers}
+    assert ids == {f"notification-{row.pk}"}
+    headers, raw = hook.headers[-1], hook.raw[-1]
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
+    digest = base64.b64encode(hmac.new(b"s3cret", signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{digest}"
+
+
+def test_after_a_week_it_is_given_up(hook: Hook) -> None:
+    alerts(1, channel(address=hook.url))
+    row = Notification.objects.get()
+    notification_record(row, "HTTP 500", row.created_at + timedelta(days=6))
+    assert row.due_at is not None
+    notification_record(row, "HTTP 500", row.created_at + timedelta(days=7))
+    assert row.due_at is None
+    notifications_send()
+    assert hook.told == []
+
+
+def test_what_there_was_no_time_for_is_sent_by_the_next_pass(
+    hook: Hook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alerts(3, channel(address=hook.url))
+    with monkeypatch.context() as patch:
+        patch.setattr(notifications, "_SECONDS", -1.0)
+        assert notifications_send() == 0
+    assert Notification.objects.filter(attempts=0, error="").count() == 3
+    assert notifications_send() == 3
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/",
+            "http://[::ffff:169.254.169.254]/", "http://100.100.100.200/", "http://0xa9fea9fe/",
+        ],
+    )  # fmt: skip
+    def test_no_machine_s_credentials_are_asked_for(self, url: str) -> None:
+        alerts(1, channel(address=url))
+        assert notifications_send() == 0
+        assert "own network" in Notification.objects.get().error
+
+    def test_only_the_listed_hosts_are_called(self, hook: Hook, settings: object) -> None:
+        settings.ALERT_WEBHOOK_HOSTS = ["hooks.slack.com", hook.url.removesuffix("/hook")]
+        alerts(1, channel(address=hook.url))
+        assert notifications_send() == 1
+        alerts(1, channel(address="http://127.0.0.1:9/hook"))
+        assert notifications_send() == 0
+        assert "ALERT_WEBHOOK_HOSTS" in Notification.objects.get(delivered_at=None).error
+
+    def test_a_redirect_to_another_host_is_not_followed(self, hook: Hook) -> None:
+        hook.status = 307
+        alerts(1, channel("slack", hook.url))
+        assert notifications_send() == 0
+        assert Notification.objects.get().error == "HTTP 307"
+        assert len(hook.told) == 1
