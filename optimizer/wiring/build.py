@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -85,6 +86,7 @@ from optimizer.wiring.levers import (
     active_levers,
     cascade_command,
 )
+from optimizer.wiring.operation.providers import ActiveProviders
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -154,8 +156,8 @@ def begun_calls_folder() -> Path:
     return product_settings().data_dir / "begun-calls"
 
 
-def local_enabled(catalogue: Catalogue) -> bool:
-    """Return whether the embedded model is used.
+def local_enabled(catalogue: Catalogue, environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the embedded model is used, with the keys that ``environment`` has.
 
     By default it is used only outside production and while no provider has a key: it exists
     so that the first request works, not to replace a real model.
@@ -164,7 +166,7 @@ def local_enabled(catalogue: Catalogue) -> bool:
     if product.local_provider == "off":
         return False
     if product.local_provider == "auto":
-        configured = any(is_configured(p, os.environ) for p in catalogue.providers.values())
+        configured = any(is_configured(p, environment) for p in catalogue.providers.values())
         if product.production or configured:
             return False
     if not local_available():
@@ -302,6 +304,9 @@ def build_services() -> Services:
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
+    operation = ActiveProviders(
+        catalogue, os.environ, registry, caller, keys, partial(local_enabled, catalogue)
+    )
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
@@ -360,6 +365,8 @@ def build_services() -> Services:
     lever_tasks = LeverTasks(levers)
     # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
+        # Also twice a second while the service runs; commands only read what is here.
+        "the providers and models set here": operation.refresh,
         "the outcomes": evidence.refresh,
         "the rules": rules.refresh,
         "the experiments": experiments.refresh,
@@ -444,6 +451,7 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         keys=keys,
+        operation=operation,
         evidence=evidence,
         expectations=Expectations(known, predictor, abilities),
         options=options,
@@ -488,7 +496,7 @@ def build_services() -> Services:
             routing,
             names,
             catalogue_preview(catalogue, prices, known, accounting, evidence, predictor, abilities),
-            configured=any(name != "local" for name in registry.providers),
+            configured=lambda: any(name != "local" for name in registry.providers),
         ),
         connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, accounting, budgets),

@@ -39,8 +39,8 @@ def judge_model(names: ModelNames, caller: ResilientCaller, prices: PriceBook) -
     except UnknownModel as error:
         logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
         return None
-    if model[0] not in caller.providers or prices.rates(*model) is None:
-        reason = "has no known price" if model[0] in caller.providers else "is not configured"
+    if not caller.serves(*model) or prices.rates(*model) is None:
+        reason = "has no known price" if caller.serves(*model) else "is off or not configured"
         logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), reason)
         return None
     return model

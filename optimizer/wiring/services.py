@@ -53,6 +53,7 @@ from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.fast_refresh import FastRefresher
+from optimizer.wiring.operation.providers import ActiveProviders
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from providers.catalogue import Catalogue
@@ -78,6 +79,7 @@ class Services:
     caller: ResilientCaller
     circuits: SharedCircuits
     keys: SharedKeys
+    operation: ActiveProviders
     evidence: EvidenceTable
     expectations: Expectations
     options: AvailableModels
@@ -150,6 +152,7 @@ class Services:
             self.refusals,
             self.brakes,
             self.levers,
+            self.operation,
         )
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
@@ -248,6 +251,7 @@ def fast_refresher(
     refusals: Refusals,
     brakes: SessionBrakes,
     levers: ActiveLevers,
+    operation: ActiveProviders,
 ) -> FastRefresher:
     """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
@@ -258,6 +262,7 @@ def fast_refresher(
             PeriodicTask("Looking for agents that run away", 5, brakes.refresh_runaways),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
             PeriodicTask("Reading the levers", 0, levers.refresh),
+            PeriodicTask("Reading the providers and models set here", 0, operation.refresh),
             PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
             PeriodicTask("Settling what nobody owns", 2, watchdog.look),
             PeriodicTask("Counting refused requests", 10, refusals.write_counts),
