@@ -22,7 +22,7 @@ from optimizer.quality.model_comparison import (
     model_comparison,
 )
 from optimizer.wiring.build import get_services
-from optimizer.wiring.operation.providers import UnknownTarget
+from optimizer.wiring.operation.errors import UnknownTarget
 from optimizer.wiring.routing import installed_abilities
 from routing.models import ModelRef
 

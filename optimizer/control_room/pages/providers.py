@@ -15,7 +15,8 @@ from analytics.access.audit import Actor
 from analytics.models import ProviderKey
 from analytics.operation.provider_keys import is_readable
 from optimizer.wiring.build import get_services
-from optimizer.wiring.operation.providers import ProviderStanding, SetElsewhere, UnknownTarget
+from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
+from optimizer.wiring.operation.providers import ProviderStanding
 
 
 class ProviderKeyForm(forms.Form):

@@ -21,6 +21,7 @@ from analytics.operation.provider_keys import (
 )
 from optimizer.shared.snapshot import Snapshot
 from optimizer.shared.spared_keys import SharedKeys
+from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
 from providers.catalogue import Catalogue, ProviderSpec
 from providers.circuits import key_circuit
 from providers.key_sources import key_variable, takes_stored_keys, with_stored_keys
@@ -29,14 +30,6 @@ from providers.resilience import ResilientCaller
 from routing.models import ModelRef
 
 logger = logging.getLogger(__name__)
-
-
-class SetElsewhere(Exception):
-    """The environment sets this value and wins; the message names the variable."""
-
-
-class UnknownTarget(LookupError):
-    """There is no provider, model or key of this name; the message says what was looked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from analytics.operation.model_switches import model_switch
 from analytics.operation.provider_keys import provider_key_add, provider_key_remove
 from analytics.privacy.reencryption import reencrypt
 from optimizer.wiring.build import get_services
+from providers.chat import Chat
+from providers.resilience import AllProvidersFailed
 from routing.models import ModelRef
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider
@@ -37,8 +39,13 @@ def change(work: Any, *args: Any, **named: Any) -> Any:
     return result
 
 
-async def ask(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
-    return await client.post("/complete", json={"prompt": "How are you?", **body})
+async def ask(client: httpx.AsyncClient, prompt: str = "How are you?") -> httpx.Response:
+    return await client.post("/complete", json={"prompt": prompt})
+
+
+async def ask_model(client: httpx.AsyncClient, model: str, text: str = "Hi") -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    return await client.post("/v1/chat/completions", json=body)
 
 
 async def test_a_key_that_is_added_serves_and_one_that_is_removed_does_not(
@@ -53,7 +60,7 @@ async def test_a_key_that_is_added_serves_and_one_that_is_removed_does_not(
         key = await change(provider_key_add, "claude", KEY)
         assert (await ask(client)).json()["provider"] == "claude"
         await change(provider_key_remove, key)
-        assert (await ask(client, use_cache=False)).status_code == 503
+        assert (await ask(client, "And you?")).status_code == 503
         assert len(claude.asked) == 1
 
 
@@ -78,7 +85,7 @@ async def test_the_environment_wins_over_stored_keys(
 ) -> None:
     client = await start()
     await change(provider_key_add, "claude", "another-key-than-that-of-the-environment")
-    assert (await ask(client, model=str(HAIKU))).status_code == 200
+    assert (await ask_model(client, str(HAIKU))).status_code == 200
     assert fakes["claude"].asked[-1].headers["x-api-key"] == KEY
 
 
@@ -90,7 +97,7 @@ async def test_a_wrong_key_that_is_replaced_closes_its_circuit(
         client = await start()
         wrong = await change(provider_key_add, "claude", "not-the-key-of-the-fake")
         for number in range(6):
-            assert (await ask(client, prompt=f"What is {number}?")).status_code == 503
+            assert (await ask(client, f"What is {number}?")).status_code == 503
         caller = get_services().caller
         assert caller.circuit_state("claude") == "open"
         await change(provider_key_remove, wrong)
@@ -105,27 +112,23 @@ async def test_a_model_that_is_off_is_neither_chosen_nor_served_by_name(
     before = (await ask(client)).json()
     chosen = ModelRef(before["provider"], before["model"])
     await change(model_switch, chosen, off=True)
-    after = (await ask(client, prompt="How do you do?")).json()
+    after = (await ask(client, "How do you do?")).json()
     assert (after["provider"], after["model"]) != chosen
-    named = await client.post(
-        "/v1/chat/completions",
-        json={"model": str(chosen), "messages": [{"role": "user", "content": "Hi"}]},
-    )
+    named = await ask_model(client, str(chosen))
     assert named.status_code == 404
     assert named.json()["error"]["code"] == "model_not_found"
     assert "is switched off here" in named.json()["error"]["message"]
     listed = (await client.get("/v1/models")).json()["data"]
     assert str(chosen) not in str(listed)
     await change(model_switch, chosen, off=False)
-    again = await ask(client, prompt="How goes it?", model=str(chosen))
-    assert again.status_code == 200
+    assert (await ask_model(client, str(chosen))).status_code == 200
 
 
 async def test_a_dated_edition_is_off_with_its_model(client: httpx.AsyncClient) -> None:
     dated = f"{HAIKU.model}-20260901"
-    assert (await ask(client, model=dated)).status_code == 200
+    assert (await ask_model(client, dated)).status_code == 200
     await change(model_switch, HAIKU, off=True)
-    assert (await ask(client, model=dated, prompt="Still?")).status_code == 404
+    assert (await ask_model(client, dated, "Still?")).status_code == 404
 
 
 async def test_a_request_that_chose_a_model_before_does_not_call_it_once_it_is_off(
@@ -133,9 +136,6 @@ async def test_a_request_that_chose_a_model_before_does_not_call_it_once_it_is_o
 ) -> None:
     caller = get_services().caller
     await change(model_switch, HAIKU, off=True)
-    from providers.chat import Chat
-    from providers.resilience import AllProvidersFailed
-
     attempts: list[Any] = []
     with pytest.raises(AllProvidersFailed):
         await caller.call([HAIKU], Chat.of_prompt("Hi", 5), attempts)
