@@ -59,6 +59,7 @@ from optimizer.control_room.pages.playground import (
     run_view,
 )
 from optimizer.control_room.pages.providers import providers_page
+from optimizer.control_room.pages.runtime_settings import settings_page
 from optimizer.control_room.pages.shadow import (
     shadow_move_view,
     shadow_page,
@@ -91,6 +92,7 @@ class ControlRoom(AdminSite):
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
             path("providers/", self.admin_view(providers_page), name="providers"),
+            path("settings/", self.admin_view(settings_page), name="settings"),
             path("levers/", self.admin_view(levers_page), name="levers"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),

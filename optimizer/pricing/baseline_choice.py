@@ -32,6 +32,11 @@ class BaselineChoice:
         self._names = names
         self._asked_for = lru_cache(maxsize=1024)(self._read)
 
+    def change(self, default: ModelRef | None, *, complexity: bool) -> None:
+        """Use another default from now on, and read the names of models anew."""
+        self.default, self.complexity = default, complexity
+        self._asked_for.cache_clear()
+
     def of(self, request: GatewayRequest) -> ModelRef | None:
         """Return the baseline; ``None`` means the model that complexity would have chosen."""
         if request.baseline is not None or self.complexity or request.endpoint == "embeddings":

@@ -37,6 +37,7 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.gateway.follow_ups import Watchers
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
@@ -74,6 +75,7 @@ from optimizer.policies.experiments import Experiments, running_experiment
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
+from optimizer.quality.guarantee import ActiveGuarantee, GuaranteeInForce
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.shared.spared_keys import SharedKeys
@@ -87,6 +89,7 @@ from optimizer.wiring.levers import (
     cascade_command,
 )
 from optimizer.wiring.operation.providers import ActiveProviders
+from optimizer.wiring.operation.quality import ActiveQuality, JudgingInForce, Models
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -313,8 +316,8 @@ def build_services() -> Services:
     abilities = routing_abilities()
     options = AvailableModels(catalogue, prices, caller, known, abilities)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
-    guarantee = configured_guarantee(names, caller)
-    baselines = configured_baseline(names, catalogue, caller, prices)
+    guarantee = GuaranteeInForce(configured_guarantee(product, names, caller))
+    baselines = configured_baseline(product, names, catalogue, caller, prices)
     engine = routing_engine(options, evidence, predictor, guarantee)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
@@ -381,19 +384,31 @@ def build_services() -> Services:
         refreshes["how long sessions wait"] = habits.refresh
     if semantic is not None:
         refreshes["the semantic cache"] = semantic.refresh
-    if guarantee is not None:
-        refreshes["the compared answers"] = guarantee.refresh
     conversations = ConversationMemory(objects)
     refreshes["which conversations were shortened"] = conversations.refresh
-    judging = configured_judging(
-        names, caller, prices, background, budgets, lambda: ledger.health.can_record
-    )
-    shadow = configured_shadow(judging)
-    if shadow is not None:
-        refreshes["the counts of shadow evaluation"] = shadow.write_counts
-    autopilot = configured_autopilot(judging, options)
-    if autopilot.active is not None:
-        refreshes["the trials of the autopilot"] = autopilot.active.refresh
+
+    def judging_in_force(
+        product: ProductSettings, guarantee: ActiveGuarantee | None
+    ) -> JudgingInForce:
+        judging = configured_judging(
+            product, names, caller, prices, background, budgets, lambda: ledger.health.can_record
+        )
+        autopilot = configured_autopilot(product, judging, options)
+        watchers = Watchers(
+            judge=configured_judge(product, judging, guarantee, baselines),
+            shadow=configured_shadow(product, judging),
+            lever_pairs=configured_lever_pairs(product, judging),
+            autopilot=autopilot.active,
+            trial_answers=autopilot.answers,
+        )
+        return JudgingInForce(watchers, autopilot)
+
+    models = Models(names, catalogue, caller, prices)
+    quality = ActiveQuality(product, os.environ, models, baselines, guarantee, judging_in_force)
+    refreshes["judge, guarantee and baseline"] = quality.refresh
+    refreshes["the compared answers"] = quality.refresh_guarantee
+    refreshes["the counts of shadow evaluation"] = quality.write_counts
+    refreshes["the trials of the autopilot"] = quality.refresh_trials
     ways = LeverWays(levers, caller, options, output_lengths, speeds)
     outcomes = CascadeOutcomes(lambda: levers.mode("cascade") != "off")
     refreshes["the cascades"] = outcomes.refresh
@@ -416,11 +431,7 @@ def build_services() -> Services:
         cascades=cascades,
         rules=rules,
         experiments=experiments,
-        judge=configured_judge(judging, guarantee, baselines),
-        shadow=shadow,
-        lever_pairs=configured_lever_pairs(judging),
-        autopilot=autopilot.active,
-        trial_answers=autopilot.answers,
+        watchers=quality.judging.watchers,
         budgets=budgets,
         sessions=sessions,
         output_lengths=output_lengths,
@@ -429,6 +440,7 @@ def build_services() -> Services:
         most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,
     )
+    quality.watch = routing.watch
     deferral, lane = batch_lane(
         product,
         routing=routing,
@@ -452,6 +464,7 @@ def build_services() -> Services:
         circuits=circuits,
         keys=keys,
         operation=operation,
+        quality=quality,
         evidence=evidence,
         expectations=Expectations(known, predictor, abilities),
         options=options,
@@ -515,7 +528,7 @@ def build_services() -> Services:
             price_service.note,
             upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
             moves_judge(prices),
-            autopilot.run,
+            quality.run_autopilot,
             lever_tasks.stop_harmful,
             lever_tasks.measure,
             circuits_of_providers,

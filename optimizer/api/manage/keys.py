@@ -91,6 +91,13 @@ class MadeKeyBody(ManagedKeyBody):
         return secret
 
 
+@extend_schema_serializer(component_name="RotateKeyInput")
+class RotateInput(StrictSerializer):
+    """How long the old key stays valid."""
+
+    hours = StrictNumberField(required=False, default=24, min_value=0, max_value=_MOST_HOURS)
+
+
 @documented
 class ManagedKeysViewSet(RowsViewSet):
     """Serves ``/manage/keys``. A key gives no scope that it lacks, but the usual ones."""
@@ -116,12 +123,12 @@ class ManagedKeysViewSet(RowsViewSet):
         operation_id="manage_key_rotate",
         summary="Rotate a key",
         tags=[TAG],
-        request=None,
+        request=RotateInput,
         responses={201: MadeKeyBody, 400: ErrorBody, 404: ErrorBody, 409: ErrorBody},
     )
     def rotate(self, request: Request, number: int) -> Response:
         """Create a successor with the same rights, and show its secret once."""
-        sent = self.RotateSerializer(data=request.data or {})
+        sent = RotateInput(data=request.data or {})
         sent.is_valid(raise_exception=True)
         key = self.row(number)
         self._may_give(request, set(key.scopes))
@@ -146,12 +153,6 @@ class ManagedKeysViewSet(RowsViewSet):
         if key_revoke(key):
             audit_changed(key, "revoked", who=self.actor(request))
         return Response(self.shown(self.row(number)))
-
-    @extend_schema_serializer(component_name="RotateKeyInput")
-    class RotateSerializer(StrictSerializer):
-        """How long the old key stays valid."""
-
-        hours = StrictNumberField(required=False, default=24, min_value=0, max_value=_MOST_HOURS)
 
     def checked(self, sent: s.Serializer, row: Any) -> dict[str, Any]:
         """Return the fields; refuse scopes that the own key does not have."""

@@ -17,6 +17,7 @@ from optimizer.api.manage.providers import (
     ProviderTestViewSet,
 )
 from optimizer.api.manage.rules import ManagedRulesViewSet
+from optimizer.api.manage.settings import ManagedSettingsViewSet
 
 _LIST: dict[str, Any] = {"get": "list"}
 _ROWS: dict[str, Any] = {**_LIST, "post": "create"}
@@ -44,6 +45,11 @@ urlpatterns = [
     path("levers/<str:name>", ManagedLeversViewSet.as_view(_ROW), name="lever"),
     path("rules", ManagedRulesViewSet.as_view(_ROWS), name="rules"),
     path("rules/<int:number>", ManagedRulesViewSet.as_view({**_ROW, **_DELETE}), name="rule"),
+    path(
+        "settings",
+        ManagedSettingsViewSet.as_view({**_LIST, "patch": "partial_update"}),
+        name="settings",
+    ),
     path("budgets", ManagedBudgetsViewSet.as_view(_ROWS), name="budgets"),
     path("budgets/<int:number>", ManagedBudgetsViewSet.as_view(_ROW), name="budget"),
     path("keys", ManagedKeysViewSet.as_view(_ROWS), name="keys"),

@@ -53,11 +53,12 @@ def whatif_view(request: HttpRequest) -> HttpResponse:
     submitted = "policy" in request.GET
     form = WhatIfForm(request.GET if submitted else None)
     services = get_services()
+    guarantee = services.guarantee.guarantee()
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "What if",
         "form": form,
-        "guarantee": guarantee_lines(services.guarantee.guarantee()) if services.guarantee else [],
+        "guarantee": guarantee_lines(guarantee) if guarantee else [],
         "policies": [*STRATEGIES, *sorted({spec.id for spec in services.names.available()})],
     }
     if submitted and form.is_valid():

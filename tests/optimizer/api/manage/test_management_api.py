@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 BASE = "/api/v1/manage"
 SECRET = "sk-ant-a-very-secret-key-9Zq7"
 HAIKU = "claude/claude-haiku-5-5"
+OPUS = "claude/claude-opus-5-5"
 
 
 @sync_to_async
@@ -162,7 +163,7 @@ async def test_a_lever_is_changed_with_its_history(manager: Manager) -> None:
 
 async def test_a_rule_is_created_changed_and_deleted(manager: Manager) -> None:
     sent = {
-        "name": "cheap", "tags": ["batch"], "action": "use",
+        "name": "cheap", "tags": ["batch"], "action": "force",
         "model_names": ["claude-haiku-*"], "enabled": True,
     }  # fmt: skip
     made = await manager("POST", "rules", sent)
@@ -240,3 +241,50 @@ async def test_unknown_fields_and_pages(manager: Manager) -> None:
     assert [row["name"] for row in rest["data"]] == ["b2"]
     assert (await manager("GET", "budgets?limit=0")).status_code == 400
     assert (await manager("GET", "budgets/999")).status_code == 404
+
+
+async def test_settings_of_judge_guarantee_and_baseline(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BASELINE_MODEL")
+    services = get_services()
+    changed = await manager(
+        "PATCH",
+        "settings",
+        {"judge_model": "claude-opus-5-5", "judge_rate": 0.5, "guarantee_reference": OPUS,
+         "baseline_model": HAIKU},
+    )  # fmt: skip
+    assert changed.status_code == 200, changed.text
+    shown = {row["name"]: row for row in changed.json()["data"]}
+    assert shown["judge_rate"] == {**shown["judge_rate"], "value": 0.5, "set_from": "operator"}
+    guarantee = services.guarantee.guarantee()
+    assert guarantee is not None
+    assert str(guarantee.reference) == OPUS
+    assert str(services.baselines.default) == HAIKU
+    assert services.quality.judging.watchers.judge is not None
+    cleared = {"judge_model": None, "guarantee_reference": None, "baseline_model": "complexity"}
+    assert (await manager("PATCH", "settings", cleared)).status_code == 200
+    assert services.guarantee.guarantee() is None
+    assert services.baselines.complexity
+    assert services.quality.judging.watchers.judge is None
+    assert any("JUDGE_RATE: default → '0.5'" in line for line in await trail())
+
+
+async def test_wrong_settings_change_nothing(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BASELINE_MODEL")
+    for wrong in (
+        {"judge_rate": 2}, {"judge_model": "nope"}, {"guarantee_reference": "gpt-6"},
+        {"guarantee_tolerance": 0}, {"baseline_model": "nope"}, {"judge_daily_budget": -1},
+    ):  # fmt: skip
+        refused = await manager("PATCH", "settings", {"guarantee_confidence": 0.9, **wrong})
+        assert refused.status_code == 400, wrong
+        assert list(refused.json()["errors"]) == list(wrong)
+    monkeypatch.setenv("JUDGE_RATE", "0.01")
+    won = await manager("PATCH", "settings", {"judge_rate": 0.5})
+    assert won.status_code == 409
+    assert "JUDGE_RATE" in won.json()["detail"]
+    shown = {row["name"]: row for row in (await manager("GET", "settings")).json()["data"]}
+    assert shown["judge_rate"]["set_by"] == "JUDGE_RATE"
+    assert shown["guarantee_confidence"]["set_from"] == "default"
