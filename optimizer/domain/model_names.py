@@ -245,7 +245,11 @@ class ModelNames:
         known = {n: n for spec in self.available() for n in (spec.id, spec.ref, *spec.aliases)}
         for provider in self._caller.providers:
             owner = self._catalogue.providers[provider]
-            known |= {n: n for n in table_ids(owner) if n.rpartition("/")[2].startswith(start)}
+            known |= {
+                n: n
+                for n in table_ids(owner)
+                if n.rpartition("/")[2].startswith(start) and not self._caller.is_off(provider, n)
+            }
         by_lower = {n.lower(): n for n in known}
         near = get_close_matches(text, by_lower, n=3, cutoff=0.6) if start else []
         names = ", ".join(f"'{by_lower[n]}'" for n in near)

@@ -23,7 +23,7 @@ from analytics.ledger.lost_calls import lost_calls_settle
 from analytics.ledger.rollups import totals_update
 from analytics.privacy.masking import load_mask
 from analytics.proof.day_roots import days_close
-from analytics.rules import rules_load
+from analytics.rules import rules_load, rules_version
 from analytics.shortened import shortened_expire
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
@@ -362,7 +362,8 @@ def build_services() -> Services:
         per_client=product.refusals_per_client,
     )
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
-    rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
+    rules_file = Path(product.rules_file) if product.rules_file else None
+    rules = ActiveRules(rules_file, rules_load, rules_version)
     experiments = Experiments(names, running_experiment)
     levers = active_levers(product)
     lever_tasks = LeverTasks(levers)

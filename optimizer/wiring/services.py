@@ -156,6 +156,7 @@ class Services:
             self.levers,
             self.operation,
             self.quality,
+            self.rules,
         )
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
@@ -256,6 +257,7 @@ def fast_refresher(
     levers: ActiveLevers,
     operation: ActiveProviders,
     quality: ActiveQuality,
+    rules: ActiveRules,
 ) -> FastRefresher:
     """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
@@ -268,6 +270,7 @@ def fast_refresher(
             PeriodicTask("Reading the levers", 0, levers.refresh),
             PeriodicTask("Reading the providers and models set here", 0, operation.refresh),
             PeriodicTask("Reading judge, guarantee and baseline", 0, quality.refresh),
+            PeriodicTask("Reading the rules", 0, rules.refresh),
             PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
             PeriodicTask("Settling what nobody owns", 2, watchdog.look),
             PeriodicTask("Counting refused requests", 10, refusals.write_counts),

@@ -21,7 +21,7 @@ from optimizer.api.http.fields import StrictNumberField, StrictSerializer
 from optimizer.api.http.views import client_of
 from optimizer.api.manage.views import (
     TAG,
-    Conflict,
+    ChangeRefused,
     RowsViewSet,
     StrictModelSerializer,
     documented,
@@ -133,7 +133,7 @@ class ManagedKeysViewSet(RowsViewSet):
         key = self.row(number)
         self._may_give(request, set(key.scopes))
         if key.revoked_at is not None:
-            raise Conflict("A revoked key has no successor. Create a new key.")
+            raise ChangeRefused("A revoked key has no successor. Create a new key.")
         who = self.actor(request)
         made = key_rotate(key, timedelta(hours=sent.validated_data["hours"]))
         audit_changed(key, "replaced", who=who)

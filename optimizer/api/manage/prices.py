@@ -15,7 +15,7 @@ from analytics.models import PriceOverride
 from analytics.models.prices import PRICE_UNITS
 from optimizer.api.manage.views import (
     TAG,
-    Conflict,
+    ChangeRefused,
     RowsViewSet,
     StrictModelSerializer,
     documented,
@@ -62,7 +62,9 @@ class ManagedPricesViewSet(RowsViewSet):
         """Delete a price that is not valid yet."""
         row = self.row(number)
         if row.has_begun:
-            raise Conflict("The price already applies: requests were priced by it. End it instead.")
+            raise ChangeRefused(
+                "The price already applies: requests were priced by it. End it instead."
+            )
         self.remove(row, self.actor(request))
         self.apply()
         return Response(status=204)

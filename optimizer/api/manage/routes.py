@@ -9,7 +9,7 @@ from django.urls import path
 from optimizer.api.manage.budgets import ManagedBudgetsViewSet
 from optimizer.api.manage.keys import ManagedKeysViewSet
 from optimizer.api.manage.levers import ManagedLeversViewSet
-from optimizer.api.manage.models import ManagedModelsViewSet
+from optimizer.api.manage.model_switches import ManagedModelsViewSet
 from optimizer.api.manage.prices import ManagedPricesViewSet
 from optimizer.api.manage.providers import (
     ManagedProvidersViewSet,

@@ -39,7 +39,7 @@ TAG = "management"
 REFUSALS = {400: ErrorBody, 404: ErrorBody, 409: ErrorBody}
 
 
-class Conflict(APIException):
+class ChangeRefused(APIException):
     """The environment sets the value, and wins."""
 
     status_code = 409
@@ -55,7 +55,7 @@ class ManageViewSet(SyncViewSet):
         elif isinstance(exc, UnknownTarget):
             exc = NotFound(str(exc))
         elif isinstance(exc, SetElsewhere):
-            exc = Conflict(str(exc))
+            exc = ChangeRefused(str(exc))
         response: Response = super().handle_exception(exc)
         return response
 
