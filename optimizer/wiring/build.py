@@ -527,7 +527,14 @@ def build_services() -> Services:
         ),
         periodic_tasks=periodic_tasks_of_installation(
             price_service.note,
-            upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
+            upkeep_of_objects(
+                catalogue,
+                prices,
+                known,
+                _connection_settings(product),
+                anywhere,
+                operation.running_environment,
+            ),
             moves_judge(prices),
             quality.run_autopilot,
             lever_tasks.stop_harmful,

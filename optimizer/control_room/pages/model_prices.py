@@ -82,7 +82,7 @@ def models_page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Models and prices",
         "models": models,
-        "warnings": list(_warnings(models)),
+        "warnings": list(_warnings(models, _reference())),
         "comparison": _comparison(models),
         "moves": price_service.changes(),
         "form": form,
@@ -120,9 +120,17 @@ def _comparison(models: list[ModelPrice]) -> list[str]:
     return comparison_lines(model_comparison(compared))
 
 
-def _warnings(models: list[ModelPrice]) -> Any:
+def _reference() -> ModelRef | None:
+    """Return the model whose quality the guarantee keeps, ``None`` without a guarantee."""
+    guarantee = get_services().guarantee.guarantee()
+    return guarantee.reference if guarantee is not None else None
+
+
+def _warnings(models: list[ModelPrice], reference: ModelRef | None) -> Any:
     """Yield the problems of configured models that an operator should solve."""
     for model in models:
+        if model.off and ModelRef(model.spec.provider, model.spec.id) == reference:
+            yield f"{model.spec.ref} is off, so the guarantee that names it covers no request."
         if not model.enabled:
             continue
         if model.source == "unknown":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
+from django.db import DatabaseError
 
 from analytics.access.audit import Actor
 from analytics.models import ProviderKey
@@ -65,7 +67,7 @@ class ActiveProviders:
         uses_local: Callable[[Mapping[str, str]], bool],
     ) -> None:
         self._catalogue = catalogue
-        self._environment = environment
+        self._environment = self._running = environment
         self._registry = registry
         self._caller = caller
         self._pools = pools
@@ -86,6 +88,11 @@ class ActiveProviders:
             if keys or off:
                 self._caller.changes += 1
         return keys or off
+
+    def running_environment(self) -> Mapping[str, str]:
+        """Return the environment with the stored keys that it does not override, as of now."""
+        self.refresh()
+        return self._running
 
     def standings(self) -> list[ProviderStanding]:
         """Return every provider of the catalogue, configured ones first. Reads the database."""
@@ -162,9 +169,8 @@ class ActiveProviders:
 
     def _configure(self) -> None:
         before = dict(self._registry.providers)
-        environment = running_environment(
-            self._catalogue, self._environment, self._keys.value or []
-        )
+        environment = _with_readable(self._catalogue, self._environment, self._keys.value or [])
+        self._running = environment
         self._registry.configure(environment, local=self._uses_local(environment))
         self._pools.follow(self._registry.key_pools())
         for name, client in self._registry.providers.items():
@@ -173,13 +179,23 @@ class ActiveProviders:
                 self._caller.circuits.reset(key_circuit(name))
 
 
-def running_environment(
+def environment_with_stored_keys(catalogue: Catalogue) -> Mapping[str, str]:
+    """Return the environment with stored keys of providers, for what runs without the services.
+
+    Without the database, it is the environment alone.
+    """
+    try:
+        keys = provider_keys_stored()
+    except DatabaseError as error:
+        logger.warning("Stored keys of providers cannot be read (%s)", type(error).__name__)
+        keys = []
+    return _with_readable(catalogue, os.environ, keys)
+
+
+def _with_readable(
     catalogue: Catalogue, environment: Mapping[str, str], keys: list[ProviderKey]
 ) -> Mapping[str, str]:
-    """Return the environment with the stored keys of providers whose keys it does not set.
-
-    A key that cannot be decrypted is left out, and logged.
-    """
+    """Return the environment with the keys that can be decrypted; the others are logged."""
     stored: dict[str, list[str]] = {}
     for key in keys:
         if is_readable(key):

@@ -153,7 +153,8 @@ class ActiveQuality:
             active.refresh()
 
     def run_autopilot(self) -> object:
-        """Run the autopilot's periodic task."""
+        """Run the autopilot's periodic task, maybe in a process that reads nothing else."""
+        self.refresh()
         return self.judging.autopilot.run()
 
     def _with_stored(self, stored: Mapping[str, str]) -> ProductSettings:
