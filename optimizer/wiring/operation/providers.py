@@ -74,20 +74,28 @@ class ActiveProviders:
         self._uses_local = uses_local
         self._keys = Snapshot(provider_keys_stored, provider_keys_version)
         self._off = Snapshot(models_off, model_switches_version)
+        self._keys_in_force: list[ProviderKey] | None = None
+        self._off_in_force: frozenset[ModelRef] | None = None
         # The refresher and the pages that change something may come at the same time.
         self._lock = threading.Lock()
 
     def refresh(self) -> bool:
-        """Put into force what has changed; return whether anything has."""
+        """Put into force what has changed; return whether anything has.
+
+        What an error prevents is tried again by the next call.
+        """
         with self._lock:
-            keys, off = self._keys.refresh(), self._off.refresh()
-            if keys:
-                self._configure()
-            if off:
-                self._caller.switched_off = self._off.value or frozenset()
-            if keys or off:
-                self._caller.changes += 1
-        return keys or off
+            self._keys.refresh()
+            self._off.refresh()
+            keys, off = self._keys.value, self._off.value
+            if keys is self._keys_in_force and off is self._off_in_force:
+                return False
+            if keys is not self._keys_in_force:
+                self._configure(keys or [])
+            self._caller.switched_off = off or frozenset()
+            self._caller.changes += 1
+            self._keys_in_force, self._off_in_force = keys, off
+        return True
 
     def running_environment(self) -> Mapping[str, str]:
         """Return the environment with the stored keys that it does not override, as of now."""
@@ -167,9 +175,9 @@ class ActiveProviders:
             stored,
         )
 
-    def _configure(self) -> None:
+    def _configure(self, keys: list[ProviderKey]) -> None:
         before = dict(self._registry.providers)
-        environment = _with_readable(self._catalogue, self._environment, self._keys.value or [])
+        environment = _with_readable(self._catalogue, self._environment, keys)
         self._running = environment
         self._registry.configure(environment, local=self._uses_local(environment))
         self._pools.follow(self._registry.key_pools())

@@ -83,6 +83,7 @@ class ActiveQuality:
         self._guarantee = guarantee
         self._build = build
         self._stored = Snapshot(runtime_settings_stored, runtime_settings_version)
+        self._stored_in_force: dict[str, str] | None = None
         self._lock = threading.Lock()
         self.product = product
         """The settings in force."""
@@ -92,17 +93,20 @@ class ActiveQuality:
         self.watch: Callable[[Watchers], None] = lambda watchers: None
 
     def refresh(self) -> None:
-        """Put into force what operators have changed: settings, keys of providers, models."""
+        """Put into force what operators have changed: settings, keys of providers, models.
+
+        What an error prevents is tried again by the next call.
+        """
         with self._lock:
-            changed = self._stored.refresh()
-            changes = self._models.caller.changes
-            if not changed and changes == self._changes:
+            self._stored.refresh()
+            stored, changes = self._stored.value, self._models.caller.changes
+            if stored is self._stored_in_force and changes == self._changes:
                 return
-            self._changes = changes
             product = self._with_stored(self._stored.value or {})
             self._set_baseline(product)
             self._set_judging(product)
             self.product = product
+            self._stored_in_force, self._changes = stored, changes
 
     def standings(self) -> list[SettingStanding]:
         """Return the settings in force, each with where it comes from. Reads the database."""
