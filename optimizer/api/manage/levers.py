@@ -45,7 +45,7 @@ class ManagedLeverBody(s.Serializer):
 class ManagedLeverList(s.Serializer):
     """All levers."""
 
-    data = ManagedLeverBody(many=True)
+    data = ManagedLeverBody(many=True)  # type: ignore[assignment]
 
 
 class ManagedLeversViewSet(ManageViewSet):

@@ -35,7 +35,7 @@ class ManagedModelBody(s.Serializer):
 class ManagedModelList(s.Serializer):
     """All models of the catalogue."""
 
-    data = ManagedModelBody(many=True)
+    data = ManagedModelBody(many=True)  # type: ignore[assignment]
 
 
 class ManagedModelsViewSet(ManageViewSet):

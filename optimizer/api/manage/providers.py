@@ -48,7 +48,7 @@ class ManagedProviderBody(s.Serializer):
 class ManagedProviderList(s.Serializer):
     """All providers."""
 
-    data = ManagedProviderBody(many=True)
+    data = ManagedProviderBody(many=True)  # type: ignore[assignment]
 
 
 class ConnectionBody(s.Serializer):

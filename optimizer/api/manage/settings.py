@@ -28,7 +28,7 @@ class ManagedSettingBody(s.Serializer):
 class ManagedSettingList(s.Serializer):
     """All settings that can be changed while the service runs."""
 
-    data = ManagedSettingBody(many=True)
+    data = ManagedSettingBody(many=True)  # type: ignore[assignment]
 
 
 def _number() -> StrictNumberField:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient
 from django.urls import reverse
 
-from analytics.models import ProviderKey, RuntimeSetting
+from analytics.models import ApiKey, ProviderKey, RuntimeSetting
 from optimizer.wiring.build import get_services
 from optimizer.wiring.operation.settings import RUNTIME_SETTINGS
 from tests.conftest import Start, logged_in
@@ -106,3 +107,17 @@ async def test_who_may_only_look_changes_nothing(client: httpx.AsyncClient, addr
         assert words not in shown
     for sent in ({"remove": "claude/1"}, {"off": HAIKU}, {"provider": "claude", "secret": KEY}):
         assert (await viewer.post(address, sent)).status_code == 403
+
+
+async def test_nobody_gives_a_key_more_than_the_own_rights(client: httpx.AsyncClient) -> None:
+    person = await User.objects.acreate_user("keys only", is_staff=True)
+    rights = Permission.objects.filter(codename__endswith="_apikey")
+    await person.user_permissions.aset([right async for right in rights])
+    browser = AsyncClient()
+    await browser.aforce_login(person)
+    address = reverse("admin:analytics_apikey_add")
+    for scopes, words in ((["complete", "manage:budgets"], "manage:budgets."), (["complete"], "")):
+        answer = await browser.post(address, {"name": "mine", "scopes": scopes})
+        assert ("Your own rights do not reach" in answer.content.decode()) == bool(words)
+        assert words in answer.content.decode()
+    assert [key.scopes async for key in ApiKey.objects.all()] == [["complete"]]
