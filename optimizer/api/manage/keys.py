@@ -25,6 +25,7 @@ from optimizer.api.manage.views import (
     RowsViewSet,
     StrictModelSerializer,
     documented,
+    texts_field,
 )
 from optimizer.api.v1.schema import ErrorBody
 
@@ -35,10 +36,6 @@ _LIMITS = (
 _SET = ("name", "user", "team", "project", "scopes", "model_names", "addresses", *_LIMITS)
 _MOST_HOURS = 24 * 90
 _ORDINARY = frozenset(default_scopes())
-
-
-def _texts(most: int = 200) -> s.ListField:
-    return s.ListField(child=s.CharField(max_length=most), required=False, max_length=200)
 
 
 @extend_schema_serializer(component_name="ManagedKeyInput")
@@ -58,8 +55,8 @@ class KeyInput(StrictModelSerializer):
         allow_null=True,  # type: ignore[arg-type]
     )
     scopes = s.ListField(child=s.ChoiceField(SCOPES), required=False, allow_empty=False)
-    model_names = _texts()
-    addresses = _texts(64)
+    model_names = texts_field()
+    addresses = texts_field(64)
 
     class Meta:
         model = ApiKey

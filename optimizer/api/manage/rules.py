@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
-from rest_framework import serializers as s
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +13,13 @@ from rest_framework.response import Response
 from analytics.access.audit import Actor
 from analytics.models import RoutingRule
 from analytics.rules import rule_delete, rule_save
-from optimizer.api.manage.views import TAG, RowsViewSet, StrictModelSerializer, documented
+from optimizer.api.manage.views import (
+    TAG,
+    RowsViewSet,
+    StrictModelSerializer,
+    documented,
+    texts_field,
+)
 from optimizer.api.v1.schema import ErrorBody
 from routing.rule_parser import RuleError
 
@@ -29,24 +34,20 @@ _SET = (
 )  # fmt: skip
 
 
-def _texts() -> s.ListField:
-    return s.ListField(child=s.CharField(max_length=500), required=False, max_length=200)
-
-
 @extend_schema_serializer(component_name="ManagedRuleInput")
 class RuleInput(StrictModelSerializer):
     """A routing rule: conditions, and what is done with a request that meets all of them."""
 
-    patterns = _texts()
-    tiers = _texts()
-    tags = _texts()
-    users = _texts()
-    texts = _texts()
-    turns = _texts()
-    agents = _texts()
-    requested_models = _texts()
-    weekdays = _texts()
-    model_names = _texts()
+    patterns = texts_field()
+    tiers = texts_field()
+    tags = texts_field()
+    users = texts_field()
+    texts = texts_field()
+    turns = texts_field()
+    agents = texts_field()
+    requested_models = texts_field()
+    weekdays = texts_field()
+    model_names = texts_field()
 
     class Meta:
         model = RoutingRule

@@ -35,6 +35,7 @@ from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
 
 MOST_ROWS = 1000
 _USUAL_ROWS = 100
+_MOST_TEXTS = 200
 TAG = "management"
 REFUSALS = {400: ErrorBody, 404: ErrorBody, 409: ErrorBody}
 
@@ -77,6 +78,12 @@ class StrictModelSerializer(StrictSerializer, s.ModelSerializer):
         models.IntegerField: StrictIntegerField,
         models.PositiveIntegerField: StrictIntegerField,
     }
+
+
+def texts_field(most_characters: int = 500) -> s.ListField:
+    """Return a field for a list of texts that need not be sent."""
+    text = s.CharField(max_length=most_characters)
+    return s.ListField(child=text, required=False, max_length=_MOST_TEXTS)
 
 
 class RowsViewSet(ManageViewSet):
