@@ -14,7 +14,8 @@ PAGES = (
     "/admin/?days=30", "/admin/live/", "/admin/playground/", "/admin/models/", "/admin/start/",
     "/admin/whatif/", "/admin/analytics/requestrecord/?o=2", "/admin/analytics/routingmetric/",
     "/admin/explore/?days=30&by=model&then=kind", "/admin/analytics/agentsession/?o=7",
-    "/admin/levers/", "/admin/shadow/", "/admin/autopilot/", "/admin/analytics/deferredrequest/",
+    "/admin/levers/", "/admin/providers/", "/admin/settings/",
+    "/admin/shadow/", "/admin/autopilot/", "/admin/analytics/deferredrequest/",
     "/admin/alerts/", "/admin/statements/", "/admin/analytics/alertrule/add/",
     "/admin/analytics/budget/add/", "/admin/analytics/priceoverride/add/",
 )  # fmt: skip
