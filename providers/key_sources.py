@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from providers.catalogue import ProviderSpec
 
 
-def takes_stored_keys(spec: ProviderSpec) -> bool:
-    """Return whether a key alone configures the provider; clouds need more than that."""
-    return bool(spec.key_env) and not spec.needs and spec.wire != "local"
+def takes_stored_keys(spec: ProviderSpec, environment: Mapping[str, str]) -> bool:
+    """Return whether a key is all that the provider needs yet.
+
+    Clouds need more, and one's own servers a base URL, which ``environment`` has to have.
+    """
+    known = bool(spec.base_url or environment.get(spec.base_url_env))
+    return known and bool(spec.key_env) and not spec.needs and spec.wire != "local"
 
 
 def key_variable(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
@@ -26,6 +30,8 @@ def with_stored_keys(
     more = {
         spec.key_env[0]: ",".join(stored[spec.name])
         for spec in specs
-        if stored.get(spec.name) and takes_stored_keys(spec) and not key_variable(spec, environment)
+        if stored.get(spec.name)
+        and takes_stored_keys(spec, environment)
+        and not key_variable(spec, environment)
     }
     return {**environment, **more} if more else environment

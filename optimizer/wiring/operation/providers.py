@@ -125,7 +125,7 @@ class ActiveProviders:
         Raises :class:`UnknownTarget`, :class:`SetElsewhere`, and Django's ``ValidationError``.
         """
         spec = self._spec(provider)
-        if not takes_stored_keys(spec):
+        if not takes_stored_keys(spec, self._environment):
             raise ValidationError(
                 {"provider": f"{provider} takes no key alone; set its variables in the environment"}
             )
@@ -170,7 +170,7 @@ class ActiveProviders:
             spec,
             configured,
             self._caller.circuit_state(spec.name) if configured else "",
-            takes_stored_keys(spec),
+            takes_stored_keys(spec, self._environment),
             key_variable(spec, self._environment),
             stored,
         )

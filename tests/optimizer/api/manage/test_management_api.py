@@ -121,6 +121,11 @@ async def test_the_environment_wins_and_the_answer_names_its_variable(manager: M
     assert refused.status_code == 409
     assert "ANTHROPIC_API_KEY" in refused.json()["detail"]
     assert SECRET not in refused.text
+    # What needs a base URL first, or more than a key.
+    for provider in ("vllm", "vertex", "local"):
+        refused = await manager("POST", f"providers/{provider}/keys", {"secret": SECRET})
+        assert refused.json()["errors"]["provider"], provider
+    assert (await manager("POST", "providers/none/keys", {"secret": SECRET})).status_code == 404
 
 
 async def test_a_model_is_switched_off_and_on(manager: Manager, client: httpx.AsyncClient) -> None:
