@@ -16,8 +16,10 @@ from analytics.models import ProviderKey
 from analytics.operation.model_switches import model_switch
 from analytics.operation.provider_keys import provider_key_add, provider_key_remove
 from analytics.privacy.reencryption import reencrypt
-from optimizer.wiring.build import get_services
+from optimizer.wiring.build import get_services, installed_catalogue
+from optimizer.wiring.operation.providers import environment_with_stored_keys
 from providers.chat import Chat
+from providers.registry import configured_keys
 from providers.resilience import AllProvidersFailed
 from routing.models import ModelRef
 from tests.conftest import Start
@@ -163,6 +165,37 @@ def test_a_key_set_later_takes_over_what_was_derived(settings: Any) -> None:
     assert ProviderKey.objects.get().secret == SECRET
     settings.ENCRYPTION_KEYS = []
     assert SECRET not in ProviderKey.objects.get().secret
+
+
+def test_commands_know_stored_keys_and_leave_out_what_cannot_be_decrypted(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    provider_key_add("claude", SECRET, who=SOMEBODY)
+    catalogue = installed_catalogue()
+    claude = catalogue.providers["claude"]
+    assert configured_keys(claude, environment_with_stored_keys(catalogue)) == (SECRET,)
+    settings.SECRET_KEY = "another"
+    assert configured_keys(claude, environment_with_stored_keys(catalogue)) == ()
+
+
+async def test_what_an_error_prevented_is_put_into_force_by_the_next_reading(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    await start()
+    services = get_services()
+    with monkeypatch.context() as broken:
+
+        def failing(*args: Any, **named: Any) -> None:
+            raise MemoryError
+
+        broken.setattr(services.registry, "configure", failing)
+        with pytest.raises(MemoryError):
+            await change(provider_key_add, "claude", SECRET)
+        assert "claude" not in services.caller.providers
+    await sync_to_async(services.operation.refresh)()
+    assert "claude" in services.caller.providers
 
 
 @pytest.mark.parametrize("secret", ["", "short", "two words in it", "one,two-two-two", "ключ-ключ"])
