@@ -18,6 +18,8 @@ from django.db.models import Model
 
 COMMAND_LINE = "manage.py"
 MANAGEMENT_API = "management API"
+_OF_THE_ROW = frozenset({"id", "created_at"})
+"""Fields that nobody sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,13 @@ def audit_removed(row: Model, message: str, *, who: Actor | None = None) -> None
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return each field that differs, with its value before and after."""
-    return "; ".join(
-        f"{name}: {_shown(before.get(name))} → {_shown(after.get(name))}"
+    """Return each field that differs, with its value before and after; ids and times left out."""
+    shown = {
+        name: (_shown(before.get(name)), _shown(after.get(name)))
         for name in dict.fromkeys((*before, *after))
-        if before.get(name) != after.get(name)
-    )
+        if name not in _OF_THE_ROW
+    }
+    return "; ".join(f"{name}: {old} → {new}" for name, (old, new) in shown.items() if old != new)
 
 
 def _shown(value: Any) -> str:

@@ -109,9 +109,11 @@ class ApiKeyAdmin(admin.ModelAdmin):
         """Return false: keys are revoked instead."""
         return False
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         """Return the form, which knows who fills it in."""
-        form: Any = super().get_form(request, obj, **options)
+        form: Any = super().get_form(request, obj, change, **kwargs)
         return type("UsersApiKeyForm", (form,), {"user": request.user})
 
     @admin.display(description="key")
