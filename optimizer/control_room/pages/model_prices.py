@@ -108,7 +108,7 @@ def _switch(request: HttpRequest) -> HttpResponse:
     except (ValueError, UnknownTarget):
         raise Http404(f"The catalogue has no model {name!r}.") from None
     words = "is off: no request is sent to it." if off else "is on again."
-    messages.success(request, f"{ref} {words} All workers apply this within a second.")
+    messages.success(request, f"Model {ref} {words} All workers apply this within a second.")
     return HttpResponseRedirect(reverse("admin:models"))
 
 
