@@ -23,8 +23,8 @@ _GROUPS = (
     ("Baseline", ("baseline_model",)),
 )
 _LABELS = {
-    "judge_model": "Model", "judge_rate": "Share of answers", "judge_daily_budget": "USD a day",
-    "guarantee_reference": "Reference model", "guarantee_tolerance": "Tolerance",
+    "judge_model": "Model", "judge_rate": "Share judged", "judge_daily_budget": "USD a day",
+    "guarantee_reference": "Reference", "guarantee_tolerance": "Tolerance",
     "guarantee_confidence": "Confidence", "baseline_model": "Model",
 }  # fmt: skip
 
