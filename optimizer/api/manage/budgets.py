@@ -13,7 +13,7 @@ from analytics.models import Budget
 from optimizer.api.manage.views import RowsViewSet, StrictModelSerializer, documented
 
 _COUNTED = ("scope", "subject", "period", "rolling_minutes", "time_zone")
-_SET = ("name", "enabled", *_COUNTED, "limit", "at_limit", "soft_limit", "webhook", "emails")
+_SET = ("name", "enabled", *_COUNTED, "limit", "at_limit", "soft_limit")
 
 
 @extend_schema_serializer(component_name="ManagedBudgetInput")
@@ -35,7 +35,10 @@ class ManagedBudgetBody(s.ModelSerializer):
 
 @documented
 class ManagedBudgetsViewSet(RowsViewSet):
-    """Serves ``/manage/budgets``. Budgets are switched off, not deleted."""
+    """Serves ``/manage/budgets``. Budgets are switched off, not deleted.
+
+    Where notifications go is set in the admin: an address is a secret of its own.
+    """
 
     rows: ClassVar = Budget
     noun = "budget"
