@@ -49,6 +49,8 @@ from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
+from optimizer.control_room.pages.operation.providers import providers_page
+from optimizer.control_room.pages.operation.runtime_settings import settings_page
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     MAY_ASK,
@@ -58,8 +60,6 @@ from optimizer.control_room.pages.playground import (
     rate_view,
     run_view,
 )
-from optimizer.control_room.pages.providers import providers_page
-from optimizer.control_room.pages.runtime_settings import settings_page
 from optimizer.control_room.pages.shadow import (
     shadow_move_view,
     shadow_page,
