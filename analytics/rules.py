@@ -41,6 +41,11 @@ def rules_load(also: Collection[str] = ()) -> list[Rule]:
     return rules
 
 
+def rules_version() -> object:
+    """Return a version that differs after every change of a rule."""
+    return tuple(RoutingRule.objects.values_list())
+
+
 def rule_save(row: RoutingRule, *, who: str) -> None:
     """Save ``row`` and record the change. Raises :class:`routing.rule_parser.RuleError`."""
     read_rule(rule_fields(row))

@@ -479,6 +479,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "optimizer.api.v1.schema.close_inputs",
+        "optimizer.api.v1.schema.require_keys_to_manage",
         "optimizer.api.v1.schema.require_one_rating_of_one_answer",
         "optimizer.api.v1.schema.add_gatekeeper_errors",
     ],

@@ -9,6 +9,7 @@ from django.urls import include, path
 from optimizer.api.compat.routes import urlpatterns as gateway_urlpatterns
 from optimizer.api.gemini.routes import method_urlpatterns as gemini_method_urlpatterns
 from optimizer.api.gemini.routes import urlpatterns as gemini_urlpatterns
+from optimizer.api.manage.routes import urlpatterns as manage_urlpatterns
 from optimizer.api.relayed.routes import probe
 from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
 from optimizer.api.v1.routes import client_urlpatterns
@@ -23,6 +24,7 @@ urlpatterns = [
         else []
     ),
     path("admin/", admin.site.urls),
+    path("api/v1/manage/", include((manage_urlpatterns, "manage"), namespace="manage")),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
     path("v1beta/", include((gemini_urlpatterns, "gemini"), namespace="gemini")),
     path("v1alpha/", include((gemini_urlpatterns, "gemini"), namespace="gemini-alpha")),

@@ -167,6 +167,13 @@ class Circuits:
         circuit.steps.clear()
         circuit.set_open(self._clock() + seconds if seconds > 0 else None)
 
+    def reset(self, name: str) -> None:
+        """Close a circuit, and forget what was counted: what it guards is another one now."""
+        circuit = self._circuits.get(name)
+        if circuit is not None:
+            circuit.steps.clear()
+            circuit.set_open(None)
+
     def admit(self, provider: str, name: str, caller: str = "") -> float | None:
         """Let a call through the circuit ``name``; return the seconds that it may take as a probe.
 

@@ -96,6 +96,12 @@ class CallNotAuthorized(ProviderError):
     code = "budget_exceeded"
 
 
+class SwitchedOff(ProviderError):
+    """Not called: an operator has switched the model off, or removed the provider's key."""
+
+    code = "switched_off"
+
+
 class ContentBlocked(ProviderError):
     """The provider's safety system refused the prompt or the answer."""
 

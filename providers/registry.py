@@ -14,6 +14,7 @@ from providers.clouds.client import CloudClient
 from providers.clouds.credentials import is_installed
 from providers.clouds.vertex import VertexClaudeProvider, VertexProvider
 from providers.completion import Provider
+from providers.configured import ConfiguredProviders
 from providers.gemini.client import GeminiProvider
 from providers.http.key_pool import KeyPool
 from providers.http.transport import ConnectionSettings, make_client
@@ -100,29 +101,52 @@ class ProviderRegistry:
         *,
         local: bool = False,
     ) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
         self._client = make_client(settings)
-        self.providers: dict[str, Provider] = {}
-        for name, spec in catalogue.providers.items():
+        self._built: dict[str, tuple[object, Provider]] = {}
+        self._local: LocalProvider | None = None
+        self.providers = ConfiguredProviders()
+        self.configure(environment, local=local)
+
+    def configure(self, environment: Mapping[str, str], *, local: bool) -> None:
+        """Configure the providers as ``environment`` has them now; calls under way go on.
+
+        A provider whose key, base URL and settings are as before keeps its client.
+        """
+        clients: dict[str, Provider] = {}
+        for name, spec in self._catalogue.providers.items():
             if spec.wire == "local":
                 if local:
-                    self.providers[name] = LocalProvider(
-                        self._client, settings.timeout, settings.stream_timeout
+                    clients[name] = self._local = self._local or LocalProvider(
+                        self._client, self._settings.timeout, self._settings.stream_timeout
                     )
             elif is_configured(spec, environment):
-                provider = self.providers[name] = _WIRES[spec.wire](
-                    name,
-                    self._client,
-                    base_url(spec, environment),
-                    configured_key(spec, environment),
-                    settings.timeout,
-                    settings.stream_timeout,
-                )
-                if len(keys := configured_keys(spec, environment)) > 1:
-                    provider.keys = KeyPool(name, keys)
-                if spec.dialect is not None and isinstance(provider, OpenAIProvider):
-                    provider.dialect = spec.dialect
-                if isinstance(provider, CloudClient):
-                    provider.configure(cloud_settings(spec, environment))
+                clients[name] = self._kept_or_built(spec, environment)
+        self.providers.replace(clients)
+
+    def _kept_or_built(self, spec: ProviderSpec, environment: Mapping[str, str]) -> Provider:
+        url, keys = base_url(spec, environment), configured_keys(spec, environment)
+        settings = cloud_settings(spec, environment)
+        inputs = (url, keys, tuple(settings.items()))
+        if (built := self._built.get(spec.name)) is not None and built[0] == inputs:
+            return built[1]
+        provider = _WIRES[spec.wire](
+            spec.name,
+            self._client,
+            url,
+            next(iter(keys), ""),
+            self._settings.timeout,
+            self._settings.stream_timeout,
+        )
+        if len(keys) > 1:
+            provider.keys = KeyPool(spec.name, keys)
+        if spec.dialect is not None and isinstance(provider, OpenAIProvider):
+            provider.dialect = spec.dialect
+        if isinstance(provider, CloudClient):
+            provider.configure(settings)
+        self._built[spec.name] = inputs, provider
+        return provider
 
     def begin(self) -> None:
         """Fetch the credentials of clouds in the background, on the running event loop."""
@@ -137,6 +161,8 @@ class ProviderRegistry:
 
     async def aclose(self) -> None:
         """Close every provider and the pooled client."""
-        for provider in self.providers.values():
+        for _, provider in self._built.values():
             await provider.aclose()
+        if self._local is not None:
+            await self._local.aclose()
         await self._client.aclose()

@@ -32,7 +32,13 @@ from providers.completion import (
 )
 from providers.cooldowns import Cooldowns
 from providers.embedding import Embedder, Embeddings
-from providers.errors import CallNotAuthorized, ClientGone, ProviderError, ProviderTimeout
+from providers.errors import (
+    CallNotAuthorized,
+    ClientGone,
+    ProviderError,
+    ProviderTimeout,
+    SwitchedOff,
+)
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
 from providers.silence import Silence
@@ -105,6 +111,10 @@ class ResilientCaller:
     silence: Silence = field(default_factory=Silence)
     tiers: TierLimits = field(default_factory=TierLimits)
     may_call: Callable[[], None] = lambda: None
+    switched_off: frozenset[tuple[str, str]] = frozenset()
+    """The (provider, model) pairs that are not called at all."""
+    changes: int = 0
+    """Counts changes of the providers and of the models that are switched off."""
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,6 +122,18 @@ class ResilientCaller:
         self.circuits = Circuits(
             policy.breaker_failures, policy.breaker_seconds, policy.breaker_window
         )
+
+    def serves(self, provider: str, model: str, snapshot_of: str = "") -> bool:
+        """Return whether the model may be called: it is on, and its provider is configured.
+
+        A dated edition, ``snapshot_of`` a model, is off with that model.
+        """
+        return provider in self.providers and not self.is_off(provider, model, snapshot_of)
+
+    def is_off(self, provider: str, model: str, snapshot_of: str = "") -> bool:
+        """Return whether the model, or the one that it is a dated edition of, is switched off."""
+        off = self.switched_off
+        return bool(off) and ((provider, model) in off or (provider, snapshot_of) in off)
 
     def wire_of(self, provider: str) -> str:
         """Return the wire of a configured provider; empty if it is not configured any more."""
@@ -338,6 +360,8 @@ class ResilientCaller:
     ) -> Made:
         provider, model = state.current
         try:
+            if not self.serves(provider, model):
+                raise SwitchedOff(provider, "was switched off, or its key was removed")
             if state.cooldowns.models:
                 state.refuse_limited()
             seconds = state.circuits.admit(provider, model)

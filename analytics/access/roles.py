@@ -6,7 +6,7 @@ group. No role can change recorded requests. Finance sees figures, but no prompt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.apps import apps
@@ -28,17 +28,20 @@ from analytics.models import (
     DigestIssue,
     Experiment,
     Lever,
+    ModelSwitch,
     NotificationChannel,
     PriceOverride,
     PriceSeen,
     Project,
     ProviderBatch,
+    ProviderKey,
     ProviderStatementLine,
     ReconciledEstimate,
     RefusalTotal,
     RequestRecord,
     RoutingMetric,
     RoutingRule,
+    RuntimeSetting,
     Team,
 )
 
@@ -61,6 +64,9 @@ _OPERATOR_ACTIONS = {
     AgentSession: ("change",),
     AutopilotSwitch: ("change",),
     Lever: ("change",),
+    ModelSwitch: ("change",),
+    ProviderKey: ("add", "delete"),
+    RuntimeSetting: ("change",),
     RoutingRule: ("add", "change", "delete"),
     Budget: ("add", "change"),
     BudgetHold: ("change",),
@@ -75,6 +81,25 @@ _OPERATOR_ACTIONS = {
     DeferredRequest: ("change",),
     ProviderBatch: ("change",),
 }
+
+
+_RIGHTS_OF_SCOPES = {
+    "manage:read": ("view_apikey", "view_budget", "view_lever", "view_providerkey"),
+    "manage:providers": ("add_providerkey", "delete_providerkey"),
+    "manage:models": ("change_modelswitch", "add_priceoverride", "change_priceoverride"),
+    "manage:policies": ("change_lever", "change_routingrule", "change_runtimesetting"),
+    "manage:budgets": ("add_budget", "change_budget"),
+    "manage:keys": ("add_apikey", "change_apikey"),
+}
+
+
+def scopes_beyond(user: Any, scopes: Iterable[str]) -> list[str]:
+    """Return the scopes for which ``user`` lacks the rights in the admin: no key may give more."""
+    return [
+        scope
+        for scope in scopes
+        if not user.has_perms([f"analytics.{right}" for right in _RIGHTS_OF_SCOPES.get(scope, ())])
+    ]
 
 
 def roles_make(**_: Any) -> None:

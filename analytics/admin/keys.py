@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from analytics.access.keys import NewKey, key_make, key_revoke, key_rotate
+from analytics.access.roles import scopes_beyond
 from analytics.access.versioned_rows import save_versioned
 from analytics.admin.fields import ChoicesField, LabelledDateTime, LinesField
 from analytics.models import ApiKey, Project, Team
@@ -51,11 +52,14 @@ class ProjectAdmin(admin.ModelAdmin):
 class ApiKeyForm(forms.ModelForm):
     """Edits what a key may do and its limits."""
 
+    user: Any = None
+    """Who fills in the form; the admin sets it."""
     scopes = ChoicesField(
         SCOPES,
         required=True,
         initial=default_scopes,
-        help_text="read: the statistics of all tenants, for reports and dashboards.",
+        help_text="read: the statistics of all tenants, for reports and dashboards. "
+        "manage: what programs may change by the management API.",
     )
     model_names = LinesField(
         label="Models", help_text="Allowed models, one per line, with * and ?; empty: all."
@@ -69,6 +73,15 @@ class ApiKeyForm(forms.ModelForm):
             "requests_per_minute", "tokens_per_minute", "concurrent_requests",
             "quality_target", "cost_cap", "auto_route", "strict", "expires_at",
         )  # fmt: skip
+
+    def clean_scopes(self) -> list[str]:
+        """Return the scopes; nobody gives a key more than the own rights."""
+        scopes: list[str] = self.cleaned_data["scopes"]
+        if beyond := scopes_beyond(self.user, scopes):
+            raise forms.ValidationError(
+                f"Your own rights do not reach so far: {', '.join(beyond)}."
+            )
+        return scopes
 
 
 @admin.register(ApiKey)
@@ -95,6 +108,13 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return false: keys are revoked instead."""
         return False
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form, which knows who fills it in."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        return type("UsersApiKeyForm", (form,), {"user": request.user})
 
     @admin.display(description="key")
     def key_start(self, key: ApiKey) -> str:
@@ -140,6 +160,10 @@ class ApiKeyAdmin(admin.ModelAdmin):
         keys = list(queryset.filter(revoked_at=None))
         if not keys:
             self.message_user(request, "Revoked keys cannot be replaced.", messages.ERROR)
+            return None
+        if beyond := scopes_beyond(request.user, {scope for key in keys for scope in key.scopes}):
+            words = f"Your own rights do not reach so far: {', '.join(sorted(beyond))}."
+            self.message_user(request, words, messages.ERROR)
             return None
         made = []
         for key in keys:

@@ -33,6 +33,7 @@ from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.levers import Lever, LeverChange, LeverResult
 from analytics.models.notification_target import NotificationChannel
 from analytics.models.notifications import Digest, DigestIssue, Notification
+from analytics.models.operation import ModelSwitch, ProviderKey, RuntimeSetting
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
@@ -87,12 +88,14 @@ __all__ = [
     "Lever",
     "LeverChange",
     "LeverResult",
+    "ModelSwitch",
     "Notification",
     "NotificationChannel",
     "PriceOverride",
     "PriceSeen",
     "Project",
     "ProviderBatch",
+    "ProviderKey",
     "ProviderObject",
     "ProviderStatementLine",
     "ReconciledEstimate",
@@ -101,6 +104,7 @@ __all__ = [
     "RoutingMetric",
     "RoutingRule",
     "RuleChange",
+    "RuntimeSetting",
     "SavedView",
     "SessionStall",
     "ShadowAnswer",

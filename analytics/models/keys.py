@@ -12,9 +12,18 @@ from django.utils import timezone
 
 from analytics.money import money
 
-SCOPES = ("complete", "feedback", "read")
+MANAGE_SCOPES = (
+    "manage:read",
+    "manage:providers",
+    "manage:models",
+    "manage:policies",
+    "manage:budgets",
+    "manage:keys",
+)
+"""``manage:read``: read all that the management API shows. The others: change that area."""
+SCOPES = ("complete", "feedback", "read", *MANAGE_SCOPES)
 """``complete``: ask for completions. ``feedback``: rate answers to own requests. ``read``: read the
-statistics of all tenants, not only of the key's own."""
+statistics of all tenants, not only of the key's own. ``manage:``: see :data:`MANAGE_SCOPES`."""
 
 _LIST: dict[str, Any] = {"default": list, "blank": True}
 

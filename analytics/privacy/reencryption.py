@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from analytics.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField, is_current
+from analytics.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField
 from analytics.models import (
     AlertRule,
     Budget,
@@ -16,6 +16,7 @@ from analytics.models import (
     DeferredRequest,
     Digest,
     NotificationChannel,
+    ProviderKey,
     RequestRecord,
     StoredFile,
     StoredResponse,
@@ -25,7 +26,7 @@ Field = EncryptedTextField | EncryptedJSONField
 _KINDS = (EncryptedTextField, EncryptedJSONField)
 _TABLES: tuple[type[models.Model], ...] = (
     RequestRecord, CachedResponse, StoredResponse, DeferredRequest, StoredFile,
-    NotificationChannel, AlertRule, Budget, Digest,
+    NotificationChannel, AlertRule, Budget, Digest, ProviderKey,
 )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _is_current(field: Field, stored: Any) -> bool:
     if stored is None:
         return True
     if isinstance(field, EncryptedTextField):
-        return is_current(stored)
+        return field.is_current(stored)
     return EncryptedJSONField.is_current(json.loads(stored) if isinstance(stored, str) else stored)
 
 

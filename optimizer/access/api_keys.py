@@ -103,15 +103,22 @@ class ApiKeys:
         """
         if self._mode == "off":
             return ANONYMOUS
-        keys = self._keys.value
-        if keys is None:
-            raise AccessDenied(503, "API keys cannot be read now. Try again shortly.")
-        if not self.required:
+        if self.known and not self.required:
             if _is_this_machine(address):
                 return ANONYMOUS
             raise AccessDenied(
                 401, f"No API key exists yet, so only this machine is served. {_HOW}"
             )
+        return self.identify(digest, address, scope)
+
+    def identify(self, digest: str | None, address: str, scope: str) -> Client:
+        """Return the client of an API key, where a key is needed whatever the mode.
+
+        Takes and raises what :meth:`authenticate` does.
+        """
+        keys = self._keys.value
+        if keys is None:
+            raise AccessDenied(503, "API keys cannot be read now. Try again shortly.")
         if digest is None:
             raise AccessDenied(
                 401, "An API key is required: Authorization: Bearer <key>, or x-api-key: <key>."

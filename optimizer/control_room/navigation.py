@@ -52,13 +52,17 @@ GROUPS = (
     ),
     Group(
         "Quality",
-        (Page("Shadow", "admin:shadow", (f"{_VIEW}comparison",)),),
+        (
+            Page("Shadow", "admin:shadow", (f"{_VIEW}comparison",)),
+            Page("Judge, guarantee, baseline", "admin:settings", (f"{_VIEW}runtimesetting",)),
+        ),
         ("Comparison", "Feedback", "LearnedEvidence"),
     ),
     Group(
         "Costs",
         (
             Page("Models and prices", "admin:models", (f"{_VIEW}priceseen",)),
+            Page("Providers", "admin:providers", (f"{_VIEW}providerkey",)),
             Page("Cost by tool", "admin:tools"),
             Page("Statements", "admin:statements"),
             Page("Invoices", "admin:invoices", (f"{_VIEW}providerstatementline",)),

@@ -50,6 +50,8 @@ from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
 from optimizer.control_room.pages.palette import palette_view
+from optimizer.control_room.pages.operation.providers import providers_page
+from optimizer.control_room.pages.operation.runtime_settings import settings_page
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     MAY_ASK,
@@ -93,6 +95,8 @@ class ControlRoom(AdminSite):
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
             path("whatif/", self.admin_view(whatif_view), name="whatif"),
+            path("providers/", self.admin_view(providers_page), name="providers"),
+            path("settings/", self.admin_view(settings_page), name="settings"),
             path("levers/", self.admin_view(levers_page), name="levers"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),

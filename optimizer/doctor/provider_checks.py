@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, version
 
@@ -25,11 +25,13 @@ from providers.registry import is_configured, missing_package
 _OLD_PRICES_DAYS = 90
 
 
-def configured_providers(catalogue: Catalogue, *, local: bool) -> Iterator[Finding]:
+def configured_providers(
+    catalogue: Catalogue, environment: Mapping[str, str], *, local: bool
+) -> Iterator[Finding]:
     """Check that a provider is configured; ``local``: whether the embedded model is enabled."""
-    names = [n for n, spec in catalogue.providers.items() if is_configured(spec, os.environ)]
+    names = [n for n, spec in catalogue.providers.items() if is_configured(spec, environment)]
     for name in names:
-        if package := missing_package(catalogue.providers[name], os.environ):
+        if package := missing_package(catalogue.providers[name], environment):
             remedy = "pip install --require-hashes -r requirements/locked/clouds.txt"
             yield wrong(f"provider {name}", f"It needs the package {package}.", remedy)
     if names:
@@ -66,12 +68,14 @@ async def check_connections(connections: Connections) -> list[Finding]:
     return findings
 
 
-def prices(catalogue: Catalogue, book: PriceBook) -> Iterator[Finding]:
+def prices(
+    catalogue: Catalogue, book: PriceBook, environment: Mapping[str, str]
+) -> Iterator[Finding]:
     """Check that each model of a configured provider has a price, and how old the table is."""
     models = [
         (spec.provider, spec.id)
         for spec in (*catalogue.models, *catalogue.embeddings)
-        if is_configured(catalogue.providers[spec.provider], os.environ)
+        if is_configured(catalogue.providers[spec.provider], environment)
     ]
     unpriced = [f"{p}/{m}" for p, m in models if book.source(p, m) == "unknown"]
     if unpriced:
@@ -92,12 +96,17 @@ def prices(catalogue: Catalogue, book: PriceBook) -> Iterator[Finding]:
     yield _age_of_prices()
 
 
-def models(catalogue: Catalogue, book: PriceBook, abilities: AbilityTable) -> Iterator[Finding]:
+def models(
+    catalogue: Catalogue,
+    book: PriceBook,
+    abilities: AbilityTable,
+    environment: Mapping[str, str],
+) -> Iterator[Finding]:
     """Name the best of the configured models, near-twins, and those not worth their price."""
     configured = (
         spec
         for spec in catalogue.models
-        if is_configured(catalogue.providers[spec.provider], os.environ)
+        if is_configured(catalogue.providers[spec.provider], environment)
     )
     compared = compared_models(configured, book.rates, abilities)
     for words in comparison_lines(model_comparison(compared)):

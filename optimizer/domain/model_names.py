@@ -60,7 +60,7 @@ class UnknownModel(Exception):
 
 
 class UnconfiguredModel(UnknownModel):
-    """The model is known, but its provider is not configured."""
+    """The model is known, but its provider is not configured, or the model is switched off."""
 
 
 @frozen
@@ -152,11 +152,12 @@ class ModelNames:
         return self._enabled(name, self._chat, "chat", "")[0]
 
     def available(self) -> list[ModelSpec]:
-        """Return every model of the catalogue whose provider is configured."""
+        """Return every model of the catalogue that is on and whose provider is configured."""
         return self._configured((*self._catalogue.models, *self._catalogue.embeddings))
 
     def _configured(self, specs: Iterable[ModelSpec]) -> list[ModelSpec]:
-        return [spec for spec in specs if spec.provider in self._caller.providers]
+        serves = self._caller.serves
+        return [spec for spec in specs if serves(spec.provider, spec.id, spec.snapshot_of)]
 
     def _enabled(
         self, name: str, by_name: dict[str, list[ModelSpec]], kind: str, endpoint: str
@@ -167,6 +168,11 @@ class ModelNames:
         read = self._read(name, kind)
         if enabled := self._configured(read):
             return enabled
+        is_off = self._caller.is_off
+        if any(is_off(spec.provider, spec.id, spec.snapshot_of) for spec in specs or read):
+            raise UnconfiguredModel(
+                f"The model '{_shown(name)}' is switched off here. {self._nearest(name)}"
+            )
         if passed := self._passed_on(name, endpoint):
             return [passed]
         if specs := specs or read:
@@ -228,7 +234,7 @@ class ModelNames:
             provider, rest = _provider_of_api(endpoint), text
         # Gemini's names become a part of a path.
         sendable = is_sendable(rest) and not (provider == "gemini" and "/" in rest)
-        if provider not in self._caller.providers or not sendable:
+        if not sendable or not self._caller.serves(provider, rest):
             return None
         return passed_on(provider, rest)
 
@@ -239,7 +245,11 @@ class ModelNames:
         known = {n: n for spec in self.available() for n in (spec.id, spec.ref, *spec.aliases)}
         for provider in self._caller.providers:
             owner = self._catalogue.providers[provider]
-            known |= {n: n for n in table_ids(owner) if n.rpartition("/")[2].startswith(start)}
+            known |= {
+                n: n
+                for n in table_ids(owner)
+                if n.rpartition("/")[2].startswith(start) and not self._caller.is_off(provider, n)
+            }
         by_lower = {n.lower(): n for n in known}
         near = get_close_matches(text, by_lower, n=3, cutoff=0.6) if start else []
         names = ", ".join(f"'{by_lower[n]}'" for n in near)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -25,6 +26,26 @@ logger = logging.getLogger(__name__)
 Decide = Callable[[AnalyzedRequest], RoutingDecision]
 
 
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who judges samples of the answers. Each is ``None`` where the settings leave it out."""
+
+    judge: Judge | None = None
+    shadow: Shadow | None = None
+    lever_pairs: LeverPairs | None = None
+    autopilot: ActiveAutopilot | None = None
+    trial_answers: TrialAnswers | None = None
+
+    async def drain(self) -> None:
+        """Wait until all that they began has ended."""
+        for watcher in (self.judge, self.shadow, self.lever_pairs, self.trial_answers):
+            if watcher is not None:
+                await watcher.drain()
+
+
+NO_WATCHERS = Watchers()
+
+
 class FollowUps:
     """Tells all who learn from answers. ``wire_of`` returns a provider's wire, "" if unknown.
 
@@ -40,11 +61,7 @@ class FollowUps:
         *,
         as_routed: Decide,
         afresh: Decide,
-        judge: Judge | None = None,
-        shadow: Shadow | None = None,
-        lever_pairs: LeverPairs | None = None,
-        autopilot: ActiveAutopilot | None = None,
-        trial_answers: TrialAnswers | None = None,
+        watchers: Watchers = NO_WATCHERS,
         keep_alive: CacheKeeper | None = None,
     ) -> None:
         self._cache = cache
@@ -52,11 +69,8 @@ class FollowUps:
         self._wire_of = wire_of
         self._as_routed = as_routed
         self._afresh = afresh
-        self._judge = judge
-        self._shadow = shadow
-        self._lever_pairs = lever_pairs
-        self._autopilot = autopilot
-        self._trial_answers = trial_answers
+        self._watchers = watchers
+        self._former: list[Watchers] = []
         self._keep_alive = keep_alive
         self._background = Background()
 
@@ -70,22 +84,28 @@ class FollowUps:
     async def drain(self) -> None:
         """Wait until all that began has ended."""
         await self._background.drain()
-        for watcher in (self._judge, self._shadow, self._lever_pairs, self._trial_answers):
-            if watcher is not None:
-                await watcher.drain()
+        for watchers in (*self._former, self._watchers):
+            await watchers.drain()
+
+    def watch(self, watchers: Watchers) -> None:
+        """Have ``watchers`` judge from now on; what the former ones began goes on."""
+        self._former.append(self._watchers)
+        self._watchers = watchers
 
     def _begin(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         self._cache.remember(analyzed, result)
         if analyzed.request.turn == KEEP_ALIVE:
             return
-        if self._judge is not None:
-            self._judge.consider(analyzed, result)
-        if self._shadow is not None:
-            self._shadow.consider(analyzed, result, self._as_routed)
-        if self._lever_pairs is not None and analyzed.request.trials:
-            self._lever_pairs.consider(analyzed, result)
-        if self._trial_answers is not None and self._autopilot is not None and self._autopilot.any:
-            self._trial_answers.consider(analyzed, result, self._afresh)
+        watchers = self._watchers
+        if watchers.judge is not None:
+            watchers.judge.consider(analyzed, result)
+        if watchers.shadow is not None:
+            watchers.shadow.consider(analyzed, result, self._as_routed)
+        if watchers.lever_pairs is not None and analyzed.request.trials:
+            watchers.lever_pairs.consider(analyzed, result)
+        autopilot, trial_answers = watchers.autopilot, watchers.trial_answers
+        if trial_answers is not None and autopilot is not None and autopilot.any:
+            trial_answers.consider(analyzed, result, self._afresh)
         if self._keep_alive is not None:
             self._keep_alive.remember(analyzed, result)
         completion = result.completion

@@ -24,7 +24,7 @@ _NOTHING: Mapping[tuple[str, str], float] = {}
 
 
 class AvailableModels:
-    """The models as routing needs them, rebuilt once an hour and whenever a price is set.
+    """The models as routing needs them, rebuilt once an hour and whenever an operator changes them.
 
     With ``abilities``, each has a place between the predictor's weak and strong model.
     """
@@ -42,7 +42,7 @@ class AvailableModels:
         self._prices = prices
         self._caller = caller
         self._models = models or KnownModels(catalogue)
-        self._built_for = (-1, -1)
+        self._built_for = (-1, -1, -1)
         self._options: tuple[ModelOption, ...] = ()
         self._in_tiers: dict[tuple[ModelRef, str], ModelOption | None] = {}
         self._efforts: dict[ModelRef, Efforts] = {}
@@ -50,17 +50,18 @@ class AvailableModels:
         self._named: dict[ModelRef, ModelOption] = {}
 
     def options(self) -> tuple[ModelOption, ...]:
-        """Return the chat models of configured providers, with prices in USD per million tokens."""
-        now = (int(time.time()) // 3600, self._prices.version)
+        """Return the chat models that may be called, with prices in USD per million tokens."""
+        now = (int(time.time()) // 3600, self._prices.version, self._caller.changes)
         if now != self._built_for:
             self._options = tuple(
                 self._option(spec)
                 for spec in self._catalogue.models
-                if spec.provider in self._caller.providers
+                if self._caller.serves(spec.provider, spec.id)
             )
             self._by_ref = {option.ref: option for option in self._options}
             self._named = {}
             self._in_tiers = {}
+            self._efforts = {}
             self._built_for = now
         return self._options
 
@@ -70,16 +71,18 @@ class AvailableModels:
         return options[0].capabilities if options else frozenset()
 
     def named(self, models: frozenset[ModelRef]) -> tuple[ModelOption, ...]:
-        """Return those of ``models`` whose provider is configured, in the catalogue or not."""
+        """Return those of ``models`` that may be called, in the catalogue or not."""
         self.options()
         chosen = []
         for ref in models:
             option = self._by_ref.get(ref) or self._named.get(ref)
-            if option is None and ref.provider in self._caller.providers:
+            if option is None and self._caller.serves(*ref):
+                spec = self._models.find(*ref) or passed_on(*ref)
+                if self._caller.is_off(*ref, spec.snapshot_of):
+                    continue
                 # Clients may invent names without end.
                 if len(self._named) >= _KEPT_NAMED:
                     self._named = {}
-                spec = self._models.find(*ref) or passed_on(*ref)
                 option = self._named[ref] = self._option(spec)
             if option is not None:
                 chosen.append(option)

@@ -33,7 +33,7 @@ class RequestAnalyzer:
     ) -> None:
         self._rules = rules
         self._experiments = experiments
-        self._autopilot = autopilot
+        self.autopilot = autopilot
         self._caching = caching
         self._bounded = bounded
 
@@ -63,11 +63,12 @@ class RequestAnalyzer:
             effect = replace(effect, allowed=request.client.models)
         if assignment is not None:
             effect = assignment.on(effect)
-        if self._autopilot is not None and self._autopilot.any:
+        autopilot = self.autopilot
+        if autopilot is not None and autopilot.any:
             if assign and assignment is None:
-                request, effect, assignment = self._autopilot.assign(request, analysis, effect)
+                request, effect, assignment = autopilot.assign(request, analysis, effect)
             else:
-                effect = self._autopilot.usual(request, analysis, effect)
+                effect = autopilot.usual(request, analysis, effect)
         analyzed = AnalyzedRequest(request, analysis, effect, assignment)
         if request.chat.max_tokens is None and self._bounded(analyzed):
             chat = replace(request.chat, max_tokens=request.max_tokens)

@@ -25,7 +25,7 @@ from optimizer.domain.request import (
 )
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
-from optimizer.gateway.follow_ups import FollowUps
+from optimizer.gateway.follow_ups import NO_WATCHERS, FollowUps, Watchers
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
@@ -48,13 +48,8 @@ from optimizer.gateway.streaming.shared_stream import (
     SharedStreams,
     StreamLimits,
 )
-from optimizer.policies.autopilot import ActiveAutopilot
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
-from optimizer.quality.judge import Judge
-from optimizer.quality.lever_pairs import LeverPairs
-from optimizer.quality.shadow import Shadow
-from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat, Reasoning
@@ -80,11 +75,7 @@ class RoutingService:
         accounting: Accounting,
         cache: AnswerCache,
         rules: ActiveRules | None = None,
-        judge: Judge | None = None,
-        shadow: Shadow | None = None,
-        lever_pairs: LeverPairs | None = None,
-        autopilot: ActiveAutopilot | None = None,
-        trial_answers: TrialAnswers | None = None,
+        watchers: Watchers = NO_WATCHERS,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
         sessions: SessionStates | None = None,
@@ -114,7 +105,11 @@ class RoutingService:
             ways,
         )
         self._analyzer = RequestAnalyzer(
-            rules, experiments, autopilot, caching=cache.on, bounded=self._selector.bounded
+            rules,
+            experiments,
+            watchers.autopilot,
+            caching=cache.on,
+            bounded=self._selector.bounded,
         )
         self._follow_ups = FollowUps(
             cache,
@@ -122,11 +117,7 @@ class RoutingService:
             caller.wire_of,
             as_routed=self._as_routed,
             afresh=self._afresh,
-            judge=judge,
-            shadow=shadow,
-            lever_pairs=lever_pairs,
-            autopilot=autopilot,
-            trial_answers=trial_answers,
+            watchers=watchers,
             keep_alive=keep_alive,
         )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
@@ -144,6 +135,11 @@ class RoutingService:
             levers=levers,
             cascades=cascades,
         )
+
+    def watch(self, watchers: Watchers) -> None:
+        """Have ``watchers`` judge answers from now on."""
+        self._analyzer.autopilot = watchers.autopilot
+        self._follow_ups.watch(watchers)
 
     async def route_and_complete(
         self,

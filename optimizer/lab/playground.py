@@ -56,13 +56,13 @@ class Playground:
         names: ModelNames,
         over_catalogue: Callable[[GatewayRequest], RoutingDecision],
         *,
-        configured: bool = True,
+        configured: Callable[[], bool] = lambda: True,
     ) -> None:
         self._routing = routing
         self._names = names
         self._over_catalogue = over_catalogue
         self.configured = configured
-        """Whether a provider other than the embedded model is configured."""
+        """Returns whether a provider other than the embedded model is configured."""
 
     def models(self) -> list[str]:
         """Return what can be run: the automatic choices, then every configured chat model."""

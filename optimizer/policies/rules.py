@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.domain.request import GatewayRequest, only_text
+from optimizer.shared.snapshot import Snapshot
 from providers.toml_file import read_toml
 from routing.models import PromptAnalysis
 from routing.rule_parser import RuleError, read_rule
@@ -47,27 +48,37 @@ class ActiveRules:
 
     ``load`` reads the admin's rules that are switched on, and also those whose names it gets.
     It reads the database, so do not call ``refresh`` and ``together_with`` on the event loop.
+    ``version`` returns a value that differs once one of the admin's has changed.
     """
 
-    def __init__(self, file: Path | None, load: Callable[[Collection[str]], list[Rule]]) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        load: Callable[[Collection[str]], list[Rule]],
+        version: Callable[[], object] | None = None,
+    ) -> None:
         self._file = file
         self._load = load
         self._from_file = read_rules_file(file) if file else []
         self._read_at = self._changed_at()
+        self._admins = Snapshot(lambda: load(()), version)
         self.rules: tuple[Rule, ...] = tuple(self._from_file)
         self._weigh_text()
 
     def refresh(self) -> None:
         """Read the rules that have changed; if the file is unreadable now, keep its last rules."""
         changed_at = self._changed_at()
+        changed = self._admins.refresh()
         if self._file is not None and changed_at != self._read_at:
+            changed = True
             self._read_at = changed_at
             try:
                 self._from_file = read_rules_file(self._file)
             except RulesFileError as error:
                 logger.error("The last readable rules stay active. %s", error)
-        self.rules = self.together_with(())
-        self._weigh_text()
+        if changed:
+            self.rules = (*self._from_file, *(self._admins.value or ()))
+            self._weigh_text()
 
     def together_with(self, names: Collection[str]) -> tuple[Rule, ...]:
         """Return the active rules and the admin's rules with these names, in order."""

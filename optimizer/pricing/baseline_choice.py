@@ -32,6 +32,11 @@ class BaselineChoice:
         self._names = names
         self._asked_for = lru_cache(maxsize=1024)(self._read)
 
+    def change(self, default: ModelRef | None, *, complexity: bool) -> None:
+        """Use another default from now on, and read the names of models anew."""
+        self.default, self.complexity = default, complexity
+        self._asked_for.cache_clear()
+
     def of(self, request: GatewayRequest) -> ModelRef | None:
         """Return the baseline; ``None`` means the model that complexity would have chosen."""
         if request.baseline is not None or self.complexity or request.endpoint == "embeddings":
@@ -61,12 +66,12 @@ class BaselineChoice:
 def dearest_model(
     catalogue: Catalogue, caller: ResilientCaller, prices: PriceBook
 ) -> ModelRef | None:
-    """Return the dearest configured model of the highest tier that has any with a known price."""
+    """Return the dearest model that may be called of the highest tier that has any with a price."""
     for tier in reversed(TIERS):
         priced = []
         for spec in catalogue.models:
             rates = prices.rates(spec.provider, spec.id)
-            if spec.tier == tier and spec.provider in caller.providers and rates is not None:
+            if spec.tier == tier and caller.serves(spec.provider, spec.id) and rates is not None:
                 output = rates.output or rates.input
                 price = _INPUT_SHARE * rates.input.at(0) + (1 - _INPUT_SHARE) * output.at(0)
                 priced.append((price, ModelRef(spec.provider, spec.id)))

@@ -37,11 +37,13 @@ _ZERO = Decimal(0)
 class ModelPrice:
     """A model of the catalogue, its current price, and its use.
 
-    ``requests`` and ``spent`` (USD) are those of the last thirty days.
+    ``enabled`` is whether its provider is configured, ``off`` whether an operator has switched it
+    off. ``requests`` and ``spent`` (USD) are those of the last thirty days.
     """
 
     spec: ModelSpec
     enabled: bool
+    off: bool
     rates: Rates | None
     source: PriceSource
     deprecated: bool
@@ -106,6 +108,7 @@ class PriceService:
                 ModelPrice(
                     spec=spec,
                     enabled=spec.provider in self._caller.providers,
+                    off=self._caller.is_off(spec.provider, spec.id),
                     rates=self._prices.rates(spec.provider, spec.id),
                     source=self._prices.source(spec.provider, spec.id),
                     deprecated=self._prices.deprecated(spec.provider, spec.id),

@@ -11,10 +11,29 @@ from routing.guarantee.calibration import NO_EVIDENCE, Promise, calibrate_now
 from routing.models import ModelRef
 
 
+class GuaranteeInForce:
+    """The guarantee that routing keeps now; ``active`` is ``None`` while there is none."""
+
+    def __init__(self, active: ActiveGuarantee | None = None) -> None:
+        self.active = active
+
+    def guarantee(self) -> Guarantee | None:
+        """Return the guarantee with its latest calibration, or ``None``."""
+        active = self.active
+        return active.guarantee() if active is not None else None
+
+    def refresh(self) -> None:
+        """Calibrate again if there are new comparisons. Reads the database."""
+        active = self.active
+        if active is not None:
+            active.refresh()
+
+
 class ActiveGuarantee:
     """Keeps the guarantee in memory; ``refresh`` reads the database: not for the event loop."""
 
     def __init__(self, reference: ModelRef, promise: Promise) -> None:
+        self.reference = reference
         self._uncalibrated = Guarantee(reference, promise, NO_EVIDENCE)
         self._calibrated = Snapshot(self._calibrate, partial(guarantee_pairs.latest, reference))
 

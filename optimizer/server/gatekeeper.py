@@ -17,6 +17,7 @@ from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
+from optimizer.api.manage.scopes import MANAGE_PREFIX, manage_scope
 from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.compressed_body import BodyRefused, decompressed
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
@@ -79,17 +80,19 @@ class Gatekeeper:
             await self._app(scope, receive, send)
             return
         services = PROCESS.services or get_services()
+        api_keys = services.api_keys
+        managed = path.startswith(MANAGE_PREFIX)
         digest = _key_digest(scope["headers"])
         if ":" in path or path.startswith((*GEMINI_PREFIXES, MODEL_LIST)):
             digest = self._gemini_key_digest(scope, digest)
         try:
-            client = services.api_keys.authenticate(
-                digest,
-                address_of_scope(scope, behind_proxy=self._behind_proxy),
-                "" if path.startswith(_SESSIONS) else _SCOPES.get(path, "complete"),
-            )
+            address = address_of_scope(scope, behind_proxy=self._behind_proxy)
+            needed = _scope_of(path, scope["method"])
+            # What manages the service needs a key even where requests need none.
+            admit = api_keys.identify if managed else api_keys.authenticate
+            client = admit(digest, address, needed)
             # Only requests that may cost money count.
-            counted = scope["method"] == "POST" and path not in _SCOPES
+            counted = scope["method"] == "POST" and path not in _SCOPES and not managed
             rates = (client.requests_per_minute, client.tokens_per_minute)
             has_limits = counted and rates != (None, None)
             windows = await services.limits.admit(client) if has_limits else []
@@ -153,6 +156,13 @@ class Gatekeeper:
             if digest is None and self._query_keys:
                 digest = _digest(keys[-1])
         return digest
+
+
+def _scope_of(path: str, method: str) -> str:
+    """Return the scope that a request needs, "" if any key will do."""
+    if path.startswith(MANAGE_PREFIX):
+        return manage_scope(path, method)
+    return "" if path.startswith(_SESSIONS) else _SCOPES.get(path, "complete")
 
 
 def _key_digest(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -22,7 +22,7 @@ class SharedCircuits:
 
     def __init__(self, circuits: Circuits, providers: Iterable[str], redis_url: str = "") -> None:
         self._circuits = circuits
-        self._names = tuple(name for one in providers for name in (one, key_circuit(one)))
+        self._providers = providers
         self._background = Background()
         self._channel: Channel | None = None
         if redis_url:
@@ -69,8 +69,9 @@ class SharedCircuits:
     async def _adopt_open(self) -> None:
         """Adopt the circuits that opened while this worker did not listen."""
         assert self._channel is not None
-        queries = (self._channel.redis.pttl(_KEY + name) for name in self._names)
+        names = [name for one in self._providers for name in (one, key_circuit(one))]
+        queries = (self._channel.redis.pttl(_KEY + name) for name in names)
         remaining = await in_time(asyncio.gather(*queries))
-        for name, milliseconds in zip(self._names, remaining, strict=True):
+        for name, milliseconds in zip(names, remaining, strict=True):
             if milliseconds > 0 and self._circuits.state(name) == "closed":
                 await self._circuits.adopt(name, milliseconds / 1000)

@@ -18,15 +18,21 @@ class SharedKeys:
     """Shares the key pools of a process over Redis; without it, each worker only has its own."""
 
     def __init__(self, pools: Iterable[KeyPool], redis_url: str = "") -> None:
-        self._pools = {pool.provider: pool for pool in pools}
+        self._pools: dict[str, KeyPool] = {}
         self._background = Background()
         self._channel: Channel | None = None
-        if redis_url and self._pools:
+        if redis_url:
             self._channel = Channel(
                 redis_url, "keys", self._adopt, "Limits of keys are this worker's own"
             )
+        self.follow(pools)
+
+    def follow(self, pools: Iterable[KeyPool]) -> None:
+        """Share these pools from now on, and no others."""
+        self._pools = {pool.provider: pool for pool in pools}
+        if self._channel is not None:
             for pool in self._pools.values():
-                pool.on_change = partial(self._share_later, pool.provider)
+                pool.on_change = partial(self._share_later, pool)
 
     def begin(self) -> None:
         """Listen for what other workers learn of keys from now on."""
@@ -41,11 +47,12 @@ class SharedKeys:
 
     def _adopt(self, change: dict[str, Any]) -> None:
         pool = self._pools.get(change["provider"])
-        if pool is not None:
+        if pool is not None and change.get("keys") == len(pool.keys):
             pool.spare(change["key"], change["seconds"])
 
-    def _share_later(self, provider: str, number: int, seconds: float) -> None:
+    def _share_later(self, pool: KeyPool, number: int, seconds: float) -> None:
         assert self._channel is not None
-        change = {"provider": provider, "key": number, "seconds": seconds}
+        count = len(pool.keys)
+        change = {"provider": pool.provider, "key": number, "keys": count, "seconds": seconds}
         # In the background, so that the client of the failed call does not wait for Redis.
         self._background.run(self._channel.publish(change))

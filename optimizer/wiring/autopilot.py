@@ -17,7 +17,7 @@ from optimizer.policies.autopilot import ActiveAutopilot, ActiveTrial, trials_lo
 from optimizer.quality.judge_pace import JudgePace
 from optimizer.quality.second_answers import SecondAnswers
 from optimizer.quality.trial_answers import TrialAnswers
-from optimizer.wiring.product_settings import ProductSettings, product_settings
+from optimizer.wiring.product_settings import ProductSettings
 from optimizer.wiring.quality import Judging
 from routing.guarantee.adoption import AdoptionTerms
 
@@ -67,9 +67,10 @@ def priced_models(options: AvailableModels) -> list[PricedModel]:
     ]
 
 
-def configured_autopilot(judging: Judging | None, options: AvailableModels) -> Autopilot:
+def configured_autopilot(
+    product: ProductSettings, judging: Judging | None, options: AvailableModels
+) -> Autopilot:
     """Return the autopilot; without a judge, or beside a guarantee, it does nothing."""
-    product = product_settings()
     obstacle = autopilot_obstacle(product)
     if obstacle:
         if product.autopilot:

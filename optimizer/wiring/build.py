@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from analytics.ledger.lost_calls import lost_calls_settle
 from analytics.ledger.rollups import totals_update
 from analytics.privacy.masking import load_mask
 from analytics.proof.day_roots import days_close
-from analytics.rules import rules_load
+from analytics.rules import rules_load, rules_version
 from analytics.shortened import shortened_expire
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
@@ -36,6 +37,7 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.gateway.follow_ups import Watchers
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
@@ -73,6 +75,7 @@ from optimizer.policies.experiments import Experiments, running_experiment
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
+from optimizer.quality.guarantee import ActiveGuarantee, GuaranteeInForce
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.shared.spared_keys import SharedKeys
@@ -85,6 +88,8 @@ from optimizer.wiring.levers import (
     active_levers,
     cascade_command,
 )
+from optimizer.wiring.operation.providers import ActiveProviders
+from optimizer.wiring.operation.quality import ActiveQuality, JudgingInForce, Models
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -154,8 +159,8 @@ def begun_calls_folder() -> Path:
     return product_settings().data_dir / "begun-calls"
 
 
-def local_enabled(catalogue: Catalogue) -> bool:
-    """Return whether the embedded model is used.
+def local_enabled(catalogue: Catalogue, environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the embedded model is used, with the keys that ``environment`` has.
 
     By default it is used only outside production and while no provider has a key: it exists
     so that the first request works, not to replace a real model.
@@ -164,7 +169,7 @@ def local_enabled(catalogue: Catalogue) -> bool:
     if product.local_provider == "off":
         return False
     if product.local_provider == "auto":
-        configured = any(is_configured(p, os.environ) for p in catalogue.providers.values())
+        configured = any(is_configured(p, environment) for p in catalogue.providers.values())
         if product.production or configured:
             return False
     if not local_available():
@@ -302,14 +307,17 @@ def build_services() -> Services:
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
+    operation = ActiveProviders(
+        catalogue, os.environ, registry, caller, keys, partial(local_enabled, catalogue)
+    )
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
     abilities = routing_abilities()
     options = AvailableModels(catalogue, prices, caller, known, abilities)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
-    guarantee = configured_guarantee(names, caller)
-    baselines = configured_baseline(names, catalogue, caller, prices)
+    guarantee = GuaranteeInForce(configured_guarantee(product, names, caller))
+    baselines = configured_baseline(product, names, catalogue, caller, prices)
     engine = routing_engine(options, evidence, predictor, guarantee)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
@@ -354,12 +362,15 @@ def build_services() -> Services:
         per_client=product.refusals_per_client,
     )
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
-    rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
+    rules_file = Path(product.rules_file) if product.rules_file else None
+    rules = ActiveRules(rules_file, rules_load, rules_version)
     experiments = Experiments(names, running_experiment)
     levers = active_levers(product)
     lever_tasks = LeverTasks(levers)
     # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
+        # Also twice a second while the service runs; commands only read what is here.
+        "the providers and models set here": operation.refresh,
         "the outcomes": evidence.refresh,
         "the rules": rules.refresh,
         "the experiments": experiments.refresh,
@@ -374,19 +385,31 @@ def build_services() -> Services:
         refreshes["how long sessions wait"] = habits.refresh
     if semantic is not None:
         refreshes["the semantic cache"] = semantic.refresh
-    if guarantee is not None:
-        refreshes["the compared answers"] = guarantee.refresh
     conversations = ConversationMemory(objects)
     refreshes["which conversations were shortened"] = conversations.refresh
-    judging = configured_judging(
-        names, caller, prices, background, budgets, lambda: ledger.health.can_record
-    )
-    shadow = configured_shadow(judging)
-    if shadow is not None:
-        refreshes["the counts of shadow evaluation"] = shadow.write_counts
-    autopilot = configured_autopilot(judging, options)
-    if autopilot.active is not None:
-        refreshes["the trials of the autopilot"] = autopilot.active.refresh
+
+    def judging_in_force(
+        product: ProductSettings, guarantee: ActiveGuarantee | None
+    ) -> JudgingInForce:
+        judging = configured_judging(
+            product, names, caller, prices, background, budgets, lambda: ledger.health.can_record
+        )
+        autopilot = configured_autopilot(product, judging, options)
+        watchers = Watchers(
+            judge=configured_judge(product, judging, guarantee, baselines),
+            shadow=configured_shadow(product, judging),
+            lever_pairs=configured_lever_pairs(product, judging),
+            autopilot=autopilot.active,
+            trial_answers=autopilot.answers,
+        )
+        return JudgingInForce(watchers, autopilot)
+
+    models = Models(names, catalogue, caller, prices)
+    quality = ActiveQuality(product, os.environ, models, baselines, guarantee, judging_in_force)
+    refreshes["judge, guarantee and baseline"] = quality.refresh
+    refreshes["the compared answers"] = quality.refresh_guarantee
+    refreshes["the counts of shadow evaluation"] = quality.write_counts
+    refreshes["the trials of the autopilot"] = quality.refresh_trials
     ways = LeverWays(levers, caller, options, output_lengths, speeds)
     outcomes = CascadeOutcomes(lambda: levers.mode("cascade") != "off")
     refreshes["the cascades"] = outcomes.refresh
@@ -409,11 +432,7 @@ def build_services() -> Services:
         cascades=cascades,
         rules=rules,
         experiments=experiments,
-        judge=configured_judge(judging, guarantee, baselines),
-        shadow=shadow,
-        lever_pairs=configured_lever_pairs(judging),
-        autopilot=autopilot.active,
-        trial_answers=autopilot.answers,
+        watchers=quality.judging.watchers,
         budgets=budgets,
         sessions=sessions,
         output_lengths=output_lengths,
@@ -422,6 +441,7 @@ def build_services() -> Services:
         most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,
     )
+    quality.watch = routing.watch
     deferral, lane = batch_lane(
         product,
         routing=routing,
@@ -444,6 +464,8 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         keys=keys,
+        operation=operation,
+        quality=quality,
         evidence=evidence,
         expectations=Expectations(known, predictor, abilities),
         options=options,
@@ -488,7 +510,7 @@ def build_services() -> Services:
             routing,
             names,
             catalogue_preview(catalogue, prices, known, accounting, evidence, predictor, abilities),
-            configured=any(name != "local" for name in registry.providers),
+            configured=lambda: any(name != "local" for name in registry.providers),
         ),
         connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, accounting, budgets),
@@ -505,9 +527,16 @@ def build_services() -> Services:
         ),
         periodic_tasks=periodic_tasks_of_installation(
             price_service.note,
-            upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
+            upkeep_of_objects(
+                catalogue,
+                prices,
+                known,
+                _connection_settings(product),
+                anywhere,
+                operation.running_environment,
+            ),
             moves_judge(prices),
-            autopilot.run,
+            quality.run_autopilot,
             lever_tasks.stop_harmful,
             lever_tasks.measure,
             circuits_of_providers,

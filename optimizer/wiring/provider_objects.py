@@ -23,15 +23,16 @@ def upkeep_of_objects(
     models: KnownModels,
     connection: ConnectionSettings,
     observers: Sequence[Observer],
-    environment: Mapping[str, str] = os.environ,
+    environment: Callable[[], Mapping[str, str]] = lambda: os.environ,
 ) -> Callable[[], None]:
     """Return the task that asks providers for what has ended; it runs on a thread of its own.
 
+    ``environment`` returns the keys of providers as they are then; it reads the database.
     It has connections of its own, as those of the requests belong to their event loop.
     """
 
-    async def check() -> None:
-        registry = ProviderRegistry(catalogue, environment, connection)
+    async def check(keys: Mapping[str, str]) -> None:
+        registry = ProviderRegistry(catalogue, keys, connection)
         database = DatabaseThread("object-upkeep")
         try:
             settlement = Settlement(database, registry.providers, prices, models, observers)
@@ -42,6 +43,6 @@ def upkeep_of_objects(
 
     def run() -> None:
         if ProviderObject.objects.filter(recorded=False).exists():
-            asyncio.run(check())
+            asyncio.run(check(environment()))
 
     return run

@@ -19,7 +19,7 @@ from optimizer.quality.judge import Judge, JudgePolicy, Store
 from optimizer.quality.lever_pairs import LeverPairPolicy, LeverPairs
 from optimizer.quality.pair_judge import PairJudge
 from optimizer.quality.shadow import Shadow, ShadowPolicy
-from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.product_settings import ProductSettings
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
@@ -29,21 +29,21 @@ from routing.models import ModelRef
 logger = logging.getLogger(__name__)
 
 
-def judge_model(names: ModelNames, caller: ResilientCaller, prices: PriceBook) -> ModelRef | None:
-    """Return the model that judges, ``None`` if there is none that can be called and priced."""
-    product = product_settings()
+def find_judge(
+    product: ProductSettings, names: ModelNames, caller: ResilientCaller, prices: PriceBook
+) -> tuple[ModelRef | None, str]:
+    """Return the model that judges, and why there is none, "" if none is wanted."""
     if not product.judge_model:
-        return None
+        return None, ""
     try:
         model = names.one(product.judge_model)
     except UnknownModel as error:
-        logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
-        return None
-    if model[0] not in caller.providers or prices.rates(*model) is None:
-        reason = "has no known price" if model[0] in caller.providers else "is not configured"
-        logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), reason)
-        return None
-    return model
+        return None, str(error)
+    if not caller.serves(*model):
+        return None, f"{'/'.join(model)} is switched off or not configured."
+    if prices.rates(*model) is None:
+        return None, f"{'/'.join(model)} has no known price."
+    return model, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Judging:
 
 
 def configured_judging(
+    product: ProductSettings,
     names: ModelNames,
     caller: ResilientCaller,
     prices: PriceBook,
@@ -68,7 +69,9 @@ def configured_judging(
     can_record: Callable[[], bool],
 ) -> Judging | None:
     """Return the judge's model and its surroundings, ``None`` if there is no model that judges."""
-    model = judge_model(names, caller, prices)
+    model, problem = find_judge(product, names, caller, prices)
+    if problem:
+        logger.error("JUDGE_MODEL: %s Nothing is judged.", problem)
     if model is None:
         return None
 
@@ -78,9 +81,8 @@ def configured_judging(
     return Judging(PairJudge(model, caller, prices, budgets), store, can_record)
 
 
-def configured_shadow(judging: Judging | None) -> Shadow | None:
+def configured_shadow(product: ProductSettings, judging: Judging | None) -> Shadow | None:
     """Return the shadow evaluation, ``None`` while SHADOW_RATE is 0 or there is no judge."""
-    product = product_settings()
     if not product.shadow_rate:
         return None
     if judging is None:
@@ -90,9 +92,8 @@ def configured_shadow(judging: Judging | None) -> Shadow | None:
     return Shadow(policy, judging.pairs, judging.store, can_record=judging.can_record)
 
 
-def configured_lever_pairs(judging: Judging | None) -> LeverPairs | None:
+def configured_lever_pairs(product: ProductSettings, judging: Judging | None) -> LeverPairs | None:
     """Return what judges the answers of levers, ``None`` without a judge."""
-    product = product_settings()
     if judging is None or not product.lever_judge_rate:
         return None
     policy = LeverPairPolicy(product.lever_judge_rate, product.lever_judge_daily_budget)
@@ -100,6 +101,7 @@ def configured_lever_pairs(judging: Judging | None) -> LeverPairs | None:
 
 
 def configured_judge(
+    product: ProductSettings,
     judging: Judging | None,
     guarantee: ActiveGuarantee | None,
     baselines: BaselineChoice | None = None,
@@ -110,41 +112,57 @@ def configured_judge(
     """
     if judging is None:
         return None
-    product = product_settings()
-    reference = guarantee.guarantee().reference if guarantee else None
+    reference = guarantee.reference if guarantee else None
     policy = JudgePolicy(product.judge_rate, product.judge_daily_budget, reference)
     return Judge(
         policy, judging.pairs, judging.store, baselines=baselines, can_record=judging.can_record
     )
 
 
-def configured_baseline(
-    names: ModelNames, catalogue: Catalogue, caller: ResilientCaller, prices: PriceBook
-) -> BaselineChoice:
-    """Return how the baseline of a request is chosen.
+def default_baseline(
+    product: ProductSettings,
+    names: ModelNames,
+    catalogue: Catalogue,
+    caller: ResilientCaller,
+    prices: PriceBook,
+) -> ModelRef | None:
+    """Return the baseline of requests that name no model; ``None`` for complexity's choice.
 
     Raises ``ImproperlyConfigured`` if BASELINE_MODEL is unknown or has no known price.
     """
-    chosen = product_settings().baseline_model
+    chosen = product.baseline_model
     if chosen == COMPLEXITY:
-        return BaselineChoice(names, None, complexity=True)
+        return None
     if not chosen:
-        return BaselineChoice(names, dearest_model(catalogue, caller, prices), complexity=False)
+        return dearest_model(catalogue, caller, prices)
     try:
         default = names.one(chosen)
     except UnknownModel as error:
         raise ImproperlyConfigured(f"BASELINE_MODEL: {error}") from None
     if prices.rates(*default) is None:
         raise ImproperlyConfigured(f"BASELINE_MODEL: no price is known for {'/'.join(default)}")
-    return BaselineChoice(names, default, complexity=False)
+    return default
 
 
-def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> ActiveGuarantee | None:
+def configured_baseline(
+    product: ProductSettings,
+    names: ModelNames,
+    catalogue: Catalogue,
+    caller: ResilientCaller,
+    prices: PriceBook,
+) -> BaselineChoice:
+    """Return how the baseline of a request is chosen. Raises what :func:`default_baseline` does."""
+    default = default_baseline(product, names, catalogue, caller, prices)
+    return BaselineChoice(names, default, complexity=product.baseline_model == COMPLEXITY)
+
+
+def configured_guarantee(
+    product: ProductSettings, names: ModelNames, caller: ResilientCaller
+) -> ActiveGuarantee | None:
     """Return the guarantee, ``None`` if no reference model is set.
 
     Raises ``ImproperlyConfigured`` if the model is unknown or its provider is not configured.
     """
-    product = product_settings()
     if not product.guarantee_reference:
         return None
     try:

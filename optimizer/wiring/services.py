@@ -49,10 +49,12 @@ from optimizer.pricing.baseline_choice import BaselineChoice
 from optimizer.pricing.baselines import Baselines
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
-from optimizer.quality.guarantee import ActiveGuarantee
+from optimizer.quality.guarantee import GuaranteeInForce
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.fast_refresh import FastRefresher
+from optimizer.wiring.operation.providers import ActiveProviders
+from optimizer.wiring.operation.quality import ActiveQuality
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from providers.catalogue import Catalogue
@@ -78,6 +80,8 @@ class Services:
     caller: ResilientCaller
     circuits: SharedCircuits
     keys: SharedKeys
+    operation: ActiveProviders
+    quality: ActiveQuality
     evidence: EvidenceTable
     expectations: Expectations
     options: AvailableModels
@@ -89,7 +93,7 @@ class Services:
     rules: ActiveRules
     experiments: Experiments
     levers: ActiveLevers
-    guarantee: ActiveGuarantee | None
+    guarantee: GuaranteeInForce
     rule_previews: RulePreviews
     what_if: WhatIf
     names: ModelNames
@@ -150,6 +154,9 @@ class Services:
             self.refusals,
             self.brakes,
             self.levers,
+            self.operation,
+            self.quality,
+            self.rules,
         )
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
@@ -248,6 +255,9 @@ def fast_refresher(
     refusals: Refusals,
     brakes: SessionBrakes,
     levers: ActiveLevers,
+    operation: ActiveProviders,
+    quality: ActiveQuality,
+    rules: ActiveRules,
 ) -> FastRefresher:
     """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
@@ -258,6 +268,9 @@ def fast_refresher(
             PeriodicTask("Looking for agents that run away", 5, brakes.refresh_runaways),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
             PeriodicTask("Reading the levers", 0, levers.refresh),
+            PeriodicTask("Reading the providers and models set here", 0, operation.refresh),
+            PeriodicTask("Reading judge, guarantee and baseline", 0, quality.refresh),
+            PeriodicTask("Reading the rules", 0, rules.refresh),
             PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
             PeriodicTask("Settling what nobody owns", 2, watchdog.look),
             PeriodicTask("Counting refused requests", 10, refusals.write_counts),

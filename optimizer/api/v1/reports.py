@@ -48,7 +48,7 @@ def provider_directory(
     models = []
     for spec in catalogue.models:
         rates = prices.rates(spec.provider, spec.id)
-        enabled = spec.provider in caller.providers
+        enabled = caller.serves(spec.provider, spec.id)
         models.append(
             {
                 "provider": spec.provider,

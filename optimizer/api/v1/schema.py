@@ -32,6 +32,15 @@ def close_inputs(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def require_keys_to_manage(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Say that the management API always needs a key, unlike what else there is."""
+    for path, operations in result["paths"].items():
+        if path.startswith("/api/v1/manage/"):
+            for operation in operations.values():
+                operation["security"] = [{"bearer": []}, {"apiKey": []}]
+    return result
+
+
 def require_one_rating_of_one_answer(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add the rules that the feedback serializer checks across its fields."""
 

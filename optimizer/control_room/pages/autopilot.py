@@ -26,7 +26,7 @@ from optimizer.presentation.autopilot import (
     trial_row,
 )
 from optimizer.wiring.autopilot import autopilot_obstacle, autopilot_policy
-from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.operation.settings import settings_in_force
 
 _MOST_ROWS = 100
 _RIGHT = "analytics.change_autopilotswitch"
@@ -36,7 +36,7 @@ def autopilot_page(request: HttpRequest) -> HttpResponse:
     """Show what the autopilot does, and why."""
     if not request.user.has_perm("analytics.view_autopilottrial"):  # type: ignore[union-attr]
         raise PermissionDenied
-    product = product_settings()
+    product = settings_in_force()
     policy, now = autopilot_policy(product), datetime.now(UTC)
     spans = (("Today", day_start(now)), ("This month", month_start(now)))
     context: dict[str, Any] = {
@@ -71,7 +71,7 @@ def autopilot_switch_view(request: HttpRequest) -> HttpResponse:
     """Switch the autopilot on or off."""
     _require_right(request)
     on = request.POST.get("on") == "1"
-    obstacle = autopilot_obstacle(product_settings())
+    obstacle = autopilot_obstacle(settings_in_force())
     if on and obstacle:
         messages.error(request, f"The autopilot cannot work: {obstacle}.")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -66,6 +67,8 @@ async def test_connection(request: HttpRequest) -> HttpResponseBase:
     """Test whether the provider named in the form answers, and return the result as JSON."""
     name = request.POST.get("provider", "")
     user = await request.auser()
+    # Another worker may have stored the key a moment ago.
+    await sync_to_async(get_services().operation.refresh)()
     try:
         result = await get_services().connections.test(name, user.get_username())
     except NotConfigured:

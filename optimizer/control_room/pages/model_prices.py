@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
+from analytics.access.audit import Actor
 from analytics.models.prices import PRICE_UNITS
 from optimizer.pricing.prices import ModelPrice
 from optimizer.quality.model_comparison import (
@@ -20,6 +22,7 @@ from optimizer.quality.model_comparison import (
     model_comparison,
 )
 from optimizer.wiring.build import get_services
+from optimizer.wiring.operation.errors import UnknownTarget
 from optimizer.wiring.routing import installed_abilities
 from routing.models import ModelRef
 
@@ -59,10 +62,18 @@ class EffectForm(forms.Form):
 
 
 def models_page(request: HttpRequest) -> HttpResponse:
-    """Show the catalogue with its prices, and the effect of the price in the query, if any."""
-    if not request.user.has_perm("analytics.view_priceseen"):  # type: ignore[union-attr]
+    """Show the catalogue with its prices, and the effect of the price in the query, if any.
+
+    A POST switches a model off or on.
+    """
+    user: Any = request.user
+    if not user.has_perm("analytics.view_priceseen"):
         raise PermissionDenied
-    price_service = get_services().price_service
+    if request.method == "POST":
+        return _switch(request)
+    services = get_services()
+    services.operation.refresh()
+    price_service = services.price_service
     price_service.refresh()
     models = price_service.models()
     submitted = "of" in request.GET
@@ -71,16 +82,34 @@ def models_page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Models and prices",
         "models": models,
-        "warnings": list(_warnings(models)),
+        "warnings": list(_warnings(models, _reference())),
         "comparison": _comparison(models),
         "moves": price_service.changes(),
         "form": form,
-        "may_set": request.user.has_perm("analytics.add_priceoverride"),  # type: ignore[union-attr]
+        "may_set": user.has_perm("analytics.add_priceoverride"),
+        "may_switch": user.has_perm("analytics.change_modelswitch"),
     }
     if submitted and form.is_valid():
         provider, model = form.cleaned_data["of"]
         context["effect"] = price_service.effect(provider, model, form.price)
     return TemplateResponse(request, "admin/models.html", context)
+
+
+def _switch(request: HttpRequest) -> HttpResponse:
+    """Switch the model off or on that the pressed button names."""
+    user: Any = request.user
+    if not user.has_perm("analytics.change_modelswitch"):
+        raise PermissionDenied
+    name = request.POST.get("off") or request.POST.get("on") or ""
+    off = bool(request.POST.get("off"))
+    try:
+        ref = ModelRef.parse(name)
+        get_services().operation.switch(ref, off=off, who=Actor(user.get_username()))
+    except (ValueError, UnknownTarget):
+        raise Http404(f"The catalogue has no model {name!r}.") from None
+    words = "is off: no request is sent to it." if off else "is on again."
+    messages.success(request, f"Model {ref} {words} All workers apply this within a second.")
+    return HttpResponseRedirect(reverse("admin:models"))
 
 
 def _comparison(models: list[ModelPrice]) -> list[str]:
@@ -91,9 +120,17 @@ def _comparison(models: list[ModelPrice]) -> list[str]:
     return comparison_lines(model_comparison(compared))
 
 
-def _warnings(models: list[ModelPrice]) -> Any:
+def _reference() -> ModelRef | None:
+    """Return the model whose quality the guarantee keeps, ``None`` without a guarantee."""
+    guarantee = get_services().guarantee.guarantee()
+    return guarantee.reference if guarantee is not None else None
+
+
+def _warnings(models: list[ModelPrice], reference: ModelRef | None) -> Any:
     """Yield the problems of configured models that an operator should solve."""
     for model in models:
+        if model.off and ModelRef(model.spec.provider, model.spec.id) == reference:
+            yield f"{model.spec.ref} is off, so the guarantee that names it covers no request."
         if not model.enabled:
             continue
         if model.source == "unknown":

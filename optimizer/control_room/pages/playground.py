@@ -87,7 +87,7 @@ def playground_page(request: HttpRequest) -> HttpResponse:
         "picked": picked if picked in models else models[0],
         "again": again,
         "max_tokens": min((again and again.max_tokens) or _USUAL_TOKENS, _MAX_TOKENS),
-        "configured": playground.configured,
+        "configured": playground.configured(),
         "strategies": STRATEGIES,
         "may_ask": request.user.has_perm(MAY_ASK),  # type: ignore[union-attr]
         "decisions": reverse("admin:analytics_routingmetric_changelist"),

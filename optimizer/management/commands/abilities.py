@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from optimizer.quality.model_places import (
     states_tiny_size,
 )
 from optimizer.wiring.build import installed_catalogue
+from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file
 from providers.abilities import (
     EFFORTS,
@@ -152,12 +152,13 @@ class Command(TeachingCommand):
 def _refresh(catalogue: Catalogue) -> list[ResultChange]:
     """Write today's indices, and return what changed. Nothing is written if none came."""
     spec = catalogue.providers["openrouter"]
+    environment = environment_with_stored_keys(catalogue)
     path = refreshed_abilities_file()
     shipped = read_abilities(SHIPPED_ABILITIES)
     before = load_abilities(path)
     try:
         results = fetch_indices(
-            base_url(spec, os.environ), configured_key(spec, os.environ), timezone.now().date()
+            base_url(spec, environment), configured_key(spec, environment), timezone.now().date()
         )
     except IndicesUnavailable as error:
         raise CommandError(f"Nothing is changed. {error}") from None

@@ -18,7 +18,7 @@ from analytics.models import AutopilotStep, AutopilotTrial
 from analytics.money import dollars
 from optimizer.presentation.autopilot import policy_line, step_line, trial_line
 from optimizer.wiring.autopilot import autopilot_obstacle, autopilot_policy
-from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.operation.settings import settings_in_force
 
 
 class Command(TeachingCommand):
@@ -66,7 +66,7 @@ class Command(TeachingCommand):
 
     @staticmethod
     def _status(console: TerminalConsole) -> None:
-        product = product_settings()
+        product = settings_in_force()
         policy, now = autopilot_policy(product), datetime.now(UTC)
         on = autopilot_on(by_default=product.autopilot)
         console.print(f"The autopilot is {'on' if on else 'off'}. {policy_line(policy)}")
@@ -91,7 +91,7 @@ class Command(TeachingCommand):
 
     @staticmethod
     def _switch(console: TerminalConsole, *, on: bool) -> None:
-        if on and (obstacle := autopilot_obstacle(product_settings())):
+        if on and (obstacle := autopilot_obstacle(settings_in_force())):
             raise CommandError(f"The autopilot cannot work: {obstacle}.")
         audit_changed(autopilot_switch(on=on, who=_who()), f"switched {'on' if on else 'off'}")
         console.print(f"The autopilot is {'on' if on else 'off'}; workers follow within seconds.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from optimizer.wiring.build import (
     journal,
     local_enabled,
 )
+from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file
 from providers.abilities import AbilitiesError, load_abilities
 from providers.catalogue import CatalogueError
@@ -90,15 +92,17 @@ def _findings(*, call: bool) -> Iterator[Finding]:
     except CatalogueError as error:
         yield wrong("catalogue", str(error), "Fix CATALOGUE_FILE, or unset it.")
         return
-    local = local_enabled(catalogue)
+    environment = environment_with_stored_keys(catalogue) if reachable else os.environ
+    local = local_enabled(catalogue, environment)
     yield from _safely(
-        "providers", lambda: provider_checks.configured_providers(catalogue, local=local)
+        "providers",
+        lambda: provider_checks.configured_providers(catalogue, environment, local=local),
     )
     book = PriceBook(catalogue)
     if reachable:
         yield from _safely("API keys", provider_checks.api_keys)
         yield from _safely("prices", lambda: _operator_prices(book))
-    yield from _safely("prices", lambda: provider_checks.prices(catalogue, book))
+    yield from _safely("prices", lambda: provider_checks.prices(catalogue, book, environment))
     try:
         abilities = load_abilities(refreshed_abilities_file())
     except AbilitiesError as error:
@@ -108,7 +112,9 @@ def _findings(*, call: bool) -> Iterator[Finding]:
             "Run manage.py abilities --refresh, or delete the file.",
         )
         abilities = load_abilities()
-    yield from _safely("models", lambda: provider_checks.models(catalogue, book, abilities))
+    yield from _safely(
+        "models", lambda: provider_checks.models(catalogue, book, abilities, environment)
+    )
     if call and reachable:
         yield from asyncio.run(_call())
 
@@ -128,6 +134,7 @@ def _operator_prices(book: PriceBook) -> Iterator[Finding]:
 async def _call() -> list[Finding]:
     services = await asyncio.to_thread(build_services)
     await asyncio.to_thread(services.ledger.health.look)
+    await asyncio.to_thread(services.operation.refresh)
     try:
         return await provider_checks.check_connections(services.connections)
     finally:

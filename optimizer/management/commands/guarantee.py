@@ -48,9 +48,11 @@ class Command(TeachingCommand):
         services = get_services()
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         reference = None
-        if services.guarantee is not None:
-            services.guarantee.refresh()
-            guarantee = services.guarantee.guarantee()
+        services.operation.refresh()
+        services.quality.refresh()
+        services.guarantee.refresh()
+        guarantee = services.guarantee.guarantee()
+        if guarantee is not None:
             reference = guarantee.reference
             for line in guarantee_lines(guarantee):
                 console.print(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from contextlib import nullcontext
 from typing import Any
@@ -19,6 +18,7 @@ from analytics.management.teaching import TeachingCommand
 from optimizer import __version__
 from optimizer.monitoring.shared_metrics import metrics_shared
 from optimizer.wiring.build import installed_catalogue, local_enabled
+from optimizer.wiring.operation.providers import environment_with_stored_keys
 from providers.registry import is_configured
 
 _MOST_FILES = 65_536
@@ -109,24 +109,27 @@ class Command(TeachingCommand):
         """Print the version, the providers and the addresses, and which settings are missing."""
         console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         catalogue = installed_catalogue()
-        configured = [n for n, p in catalogue.providers.items() if is_configured(p, os.environ)]
+        environment = environment_with_stored_keys(catalogue)
+        configured = [n for n, p in catalogue.providers.items() if is_configured(p, environment)]
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
         base = f"http://{shown}:{port}"
         console.print(f"[bold]AI Cost Optimizer {__version__}[/bold] on {base}")
         if configured:
             console.print(f"  Providers  {', '.join(configured)}")
-        elif local_enabled(catalogue):
+        elif local_enabled(catalogue, environment):
             console.print(
                 "  Provider   local, the embedded SmolLM2-135M: it works, but its answers are poor."
             )
             console.print(
                 "             For better answers set GEMINI_API_KEY, ANTHROPIC_API_KEY, "
-                "OPENROUTER_API_KEY\n             or OPENAI_API_KEY in .env and start again."
+                "OPENROUTER_API_KEY\n             or OPENAI_API_KEY in .env and start again, or "
+                "add a key in the admin."
             )
         else:
             console.print(
                 "  [yellow]No provider is configured.[/yellow] Set GEMINI_API_KEY, "
-                "ANTHROPIC_API_KEY, OPENROUTER_API_KEY\n  or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
+                "ANTHROPIC_API_KEY, OPENROUTER_API_KEY\n  or OPENAI_API_KEY, or LOCAL_PROVIDER=on, "
+                "or add a key in the admin."
             )
         key_required = settings.AUTH != "off" and (settings.AUTH == "on" or _has_keys())
         if key_required:

@@ -1,30 +1,7 @@
 "use strict";
-/* Getting started: tests connections, copies snippets, shows the first request. */
+/* Getting started: copies snippets, shows the first request. */
 (() => {
   const page = document.getElementById("start");
-  const token = page.querySelector("[name=csrfmiddlewaretoken]").value;
-
-  for (const button of page.querySelectorAll(".test")) {
-    const said = button.nextElementSibling;
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      said.textContent = "Testing …";
-      said.className = "";
-      try {
-        const response = await fetch(page.dataset.test, {
-          method: "POST",
-          headers: { "X-CSRFToken": token },
-          body: new URLSearchParams({ provider: button.dataset.provider }),
-        });
-        const body = await response.json();
-        said.textContent = body.words || body.detail;
-        said.className = body.works ? "works" : "fails";
-      } catch (error) {
-        said.textContent = `The server could not be reached: ${error.message}`;
-      }
-      button.disabled = false;
-    });
-  }
 
   for (const button of page.querySelectorAll(".copy")) {
     button.addEventListener("click", async () => {

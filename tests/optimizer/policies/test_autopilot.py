@@ -51,7 +51,7 @@ async def on_trial(state: str, *, allowed: int = 0, **fields: Any) -> AutopilotT
 
 
 async def reread() -> None:
-    await get_services().in_background(get_services().routing._analyzer._autopilot.refresh)
+    await get_services().in_background(get_services().routing._analyzer.autopilot.refresh)
 
 
 async def ask(client: httpx.AsyncClient, session: str, model: str = "auto") -> str:
@@ -141,7 +141,7 @@ async def test_off_it_has_no_effect(begin, settings) -> None:
     settings.AUTOPILOT = False
     client = await begin()
     trial = await on_trial("moved")
-    assert not get_services().routing._analyzer._autopilot.any
+    assert not get_services().routing._analyzer.autopilot.any
     assert await ask(client, session_in(trial, "treatment")) == USUAL
     assert not await Comparison.objects.aexists()
 
@@ -155,7 +155,7 @@ async def test_it_does_nothing_without_a_judge_or_beside_a_guarantee(
     else:
         settings.GUARANTEE_REFERENCE = "claude-opus-5-5"
     await begin()
-    assert get_services().routing._analyzer._autopilot is None
+    assert get_services().routing._analyzer.autopilot is None
     assert "The autopilot does nothing" in caplog.text
 
 

@@ -181,7 +181,7 @@ async def test_nothing_is_judged_while_nothing_can_be_recorded(
 ) -> None:
     fakes["gemini"].wire = verdicts_by(lambda first, second: "tie")
     client = await begin()
-    monkeypatch.setattr(get_services().routing._follow_ups._judge, "_can_record", lambda: False)
+    monkeypatch.setattr(get_services().quality.judging.watchers.judge, "_can_record", lambda: False)
     await ask(client, **BASELINE)
     assert await compared() == []
     assert fakes["gemini"].asked == []

@@ -188,7 +188,7 @@ async def test_a_failed_judgement_is_paid_for_and_counted(begin, fakes) -> None:
 async def test_off_by_default(begin, settings) -> None:
     settings.SHADOW_RATE = 0.0
     client = await begin()
-    assert get_services().routing._follow_ups._shadow is None
+    assert get_services().quality.judging.watchers.shadow is None
     await ask(client)
     assert (await counts(), await Comparison.objects.acount()) == ({}, 0)
 

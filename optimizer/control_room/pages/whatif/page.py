@@ -35,6 +35,7 @@ def whatif_view(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("analytics.view_routingmetric"):  # type: ignore[union-attr]
         raise PermissionDenied
     services: Any = demo_policies() if demo_view(request).here else get_services()
+    guarantee = services.guarantee.guarantee()
     submitted = "policy" in request.GET
     form = WhatIfForm(services.names, request.GET if submitted else None)
     models = sorted({spec.id for spec in services.names.available() if spec.kind == "chat"})
@@ -42,7 +43,7 @@ def whatif_view(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "What if",
         "form": form,
-        "guarantee": guarantee_lines(services.guarantee.guarantee()) if services.guarantee else [],
+        "guarantee": guarantee_lines(guarantee) if guarantee else [],
         "policies": [*STRATEGIES, *models],
         "quick": _quick_links(models),
     }

@@ -1,0 +1,1 @@
+"""What operators change while the service runs: keys of providers, models, settings."""

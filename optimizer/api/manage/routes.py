@@ -1,0 +1,59 @@
+"""The paths of the management API, below ``/api/v1/manage/``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+
+from optimizer.api.manage.budgets import ManagedBudgetsViewSet
+from optimizer.api.manage.keys import ManagedKeysViewSet
+from optimizer.api.manage.levers import ManagedLeversViewSet
+from optimizer.api.manage.model_switches import ManagedModelsViewSet
+from optimizer.api.manage.prices import ManagedPricesViewSet
+from optimizer.api.manage.providers import (
+    ManagedProvidersViewSet,
+    ProviderKeysViewSet,
+    ProviderTestViewSet,
+)
+from optimizer.api.manage.rules import ManagedRulesViewSet
+from optimizer.api.manage.settings import ManagedSettingsViewSet
+
+_LIST: dict[str, Any] = {"get": "list"}
+_ROWS: dict[str, Any] = {**_LIST, "post": "create"}
+_SHOW: dict[str, Any] = {"get": "retrieve"}
+_ROW: dict[str, Any] = {**_SHOW, "patch": "partial_update"}
+_CREATE: dict[str, Any] = {"post": "create"}
+_DELETE: dict[str, Any] = {"delete": "destroy"}
+
+urlpatterns = [
+    path("providers", ManagedProvidersViewSet.as_view(_LIST), name="providers"),
+    path("providers/<str:name>", ManagedProvidersViewSet.as_view(_SHOW), name="provider"),
+    path("providers/<str:name>/keys", ProviderKeysViewSet.as_view(_CREATE), name="provider-keys"),
+    path(
+        "providers/<str:name>/keys/<int:number>",
+        ProviderKeysViewSet.as_view(_DELETE),
+        name="provider-key",
+    ),
+    path("providers/<str:name>/test", ProviderTestViewSet.as_view(_CREATE), name="provider-test"),
+    path("models", ManagedModelsViewSet.as_view(_LIST), name="models"),
+    # The ids of some models have slashes.
+    path("models/<str:provider>/<path:model>", ManagedModelsViewSet.as_view(_ROW), name="model"),
+    path("prices", ManagedPricesViewSet.as_view(_ROWS), name="prices"),
+    path("prices/<int:number>", ManagedPricesViewSet.as_view({**_ROW, **_DELETE}), name="price"),
+    path("levers", ManagedLeversViewSet.as_view(_LIST), name="levers"),
+    path("levers/<str:name>", ManagedLeversViewSet.as_view(_ROW), name="lever"),
+    path("rules", ManagedRulesViewSet.as_view(_ROWS), name="rules"),
+    path("rules/<int:number>", ManagedRulesViewSet.as_view({**_ROW, **_DELETE}), name="rule"),
+    path(
+        "settings",
+        ManagedSettingsViewSet.as_view({**_LIST, "patch": "partial_update"}),
+        name="settings",
+    ),
+    path("budgets", ManagedBudgetsViewSet.as_view(_ROWS), name="budgets"),
+    path("budgets/<int:number>", ManagedBudgetsViewSet.as_view(_ROW), name="budget"),
+    path("keys", ManagedKeysViewSet.as_view(_ROWS), name="keys"),
+    path("keys/<int:number>", ManagedKeysViewSet.as_view(_ROW), name="key"),
+    path("keys/<int:number>/rotate", ManagedKeysViewSet.as_view({"post": "rotate"}), name="rotate"),
+    path("keys/<int:number>/revoke", ManagedKeysViewSet.as_view({"post": "revoke"}), name="revoke"),
+]

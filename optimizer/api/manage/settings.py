@@ -1,0 +1,97 @@
+"""Settings of judge, guarantee and baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from rest_framework import serializers as s
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from optimizer.api.http.fields import StrictNumberField, StrictSerializer, StrictTextField
+from optimizer.api.manage.views import TAG, ManageViewSet
+from optimizer.api.v1.schema import ErrorBody
+from optimizer.wiring.operation.settings import SettingStanding
+
+
+class ManagedSettingBody(s.Serializer):
+    """A setting in force, and where its value comes from."""
+
+    name = s.CharField()
+    value = s.JSONField(help_text="A number or a text.")
+    set_from = s.ChoiceField(("environment", "operator", "default"))
+    set_by = s.CharField(help_text="The variable of the environment that wins; empty if none.")
+    what = s.CharField()
+
+
+class ManagedSettingList(s.Serializer):
+    """All settings that can be changed while the service runs."""
+
+    data = ManagedSettingBody(many=True)  # type: ignore[assignment]
+
+
+def _number() -> StrictNumberField:
+    return StrictNumberField(required=False, allow_null=True)
+
+
+def _model() -> StrictTextField:
+    return StrictTextField(required=False, allow_null=True, allow_blank=True, max_length=200)
+
+
+class ManagedSettingsViewSet(ManageViewSet):
+    """Serves ``/manage/settings``."""
+
+    @extend_schema_serializer(component_name="ManagedSettingsInput")
+    class InputSerializer(StrictSerializer):
+        """New values; null returns a setting to its default."""
+
+        judge_model = _model()
+        judge_rate = _number()
+        judge_daily_budget = _number()
+        guarantee_reference = _model()
+        guarantee_tolerance = _number()
+        guarantee_confidence = _number()
+        baseline_model = _model()
+
+    @extend_schema(
+        operation_id="manage_settings_list",
+        summary="List settings",
+        tags=[TAG],
+        responses=ManagedSettingList,
+    )
+    def list(self, request: Request) -> Response:
+        """Return the settings in force."""
+        return Response(self._body())
+
+    @extend_schema(
+        operation_id="manage_settings_change",
+        summary="Change settings",
+        tags=[TAG],
+        request=InputSerializer,
+        responses={200: ManagedSettingList, 400: ErrorBody, 409: ErrorBody},
+    )
+    def partial_update(self, request: Request) -> Response:
+        """Change some settings, all of them or none. They are in force within a second."""
+        sent = self.InputSerializer(data=request.data, partial=True)
+        sent.is_valid(raise_exception=True)
+        values = {
+            name: None if value is None else str(value)
+            for name, value in sent.validated_data.items()
+        }
+        self.services.quality.change(values, who=self.actor(request))
+        return Response(self._body())
+
+    def _body(self) -> dict[str, Any]:
+        return {"data": [_shown(one) for one in self.services.quality.standings()]}
+
+
+def _shown(standing: SettingStanding) -> dict[str, Any]:
+    value = standing.value
+    return {
+        "name": standing.spec.field,
+        "value": value if isinstance(value, str) else float(value),
+        "set_from": standing.source,
+        "set_by": standing.set_by,
+        "what": standing.spec.what,
+    }

@@ -1,0 +1,1 @@
+"""Pages on which operators change the service while it runs: providers, settings."""

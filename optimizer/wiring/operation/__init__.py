@@ -1,0 +1,1 @@
+"""What operators change while the service runs, put into force on each worker."""
