@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,26 +10,45 @@ from typing import Any
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 
+from analytics.access.keys import team_of, tenant_of
 from analytics.models import AgentSession, ApiKey, RequestRecord
 from analytics.money import MoneySum
 
 MOST_DAYS = 92
 _RECENT = 20
+_SUMS: dict[str, Any] = {
+    "requests": Count("pk"),
+    "failed": Count("pk", filter=Q(status=RequestRecord.Status.ERROR)),
+    "cache_hits": Count("pk", filter=Q(cache_hit=True)),
+    "unpriced": Count("pk", filter=Q(cost=None)),
+    "tokens_in": Sum("tokens_in", default=0),
+    "tokens_out": Sum("tokens_out", default=0),
+    "cost": MoneySum("cost"),
+    "savings": MoneySum("savings"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose requests they are. With a ``user`` all of that user's in the tenant, else the key's."""
+    """Whose requests they are.
+
+    With a ``user`` and a team they are all of that user's in the team, with a ``developer`` (the
+    row's id) those of all keys that the developer owns, else those of the key.
+    """
 
     tenant: str
     key: str = ""
     user: str = ""
+    developer: int | None = None
 
     def rows(self) -> Q:
         """Return the filter for the owner's rows in the ledger and among the sessions."""
+        if self.developer is not None:
+            owned = ApiKey.objects.filter(developer=self.developer)
+            return _rows_of(list(owned.select_related("team", "project__team")))
         if not self.key:
             return Q()
-        if self.user:
+        if self.user and team_of(self.tenant):
             return Q(tenant=self.tenant, user_id=self.user)
         origin = ApiKey.objects.filter(prefix=self.key).values_list("origin", flat=True).first()
         keys = {self.key}
@@ -39,6 +59,16 @@ class Owner:
         return Q(tenant__in=tenants, api_key__in=keys)
 
 
+def _rows_of(keys: Iterable[ApiKey]) -> Q:
+    """Return the filter for the rows of ``keys``; no key has no row."""
+    tenants, prefixes = set(), set()
+    for key in keys:
+        prefixes.add(key.prefix)
+        # A key that has got a team since was a tenant of its own before.
+        tenants |= {tenant_of(key), f"key:{key.prefix}"}
+    return Q(tenant__in=tenants, api_key__in=prefixes)
+
+
 def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
     """Return what ``owner`` used since then: sums, by day (UTC) and model, latest requests.
 
@@ -46,22 +76,12 @@ def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
     """
     mine = owner.rows()
     rows = RequestRecord.objects.admitted().filter(mine, created_at__gte=since)
-    sums: dict[str, Any] = {
-        "requests": Count("pk"),
-        "failed": Count("pk", filter=Q(status=RequestRecord.Status.ERROR)),
-        "cache_hits": Count("pk", filter=Q(cache_hit=True)),
-        "unpriced": Count("pk", filter=Q(cost=None)),
-        "tokens_in": Sum("tokens_in", default=0),
-        "tokens_out": Sum("tokens_out", default=0),
-        "cost": MoneySum("cost"),
-        "savings": MoneySum("savings"),
-    }
-    days = rows.annotate(day=TruncDate("created_at")).values("day").annotate(**sums)
-    models = rows.values("provider", "model").annotate(**sums)
+    days = rows.annotate(day=TruncDate("created_at")).values("day").annotate(**_SUMS)
+    models = rows.values("provider", "model").annotate(**_SUMS)
     sessions = AgentSession.objects.filter(mine, sub_agent="", last_at__gte=since)
     return {
         "since": since,
-        "total": rows.aggregate(**sums),
+        "total": rows.aggregate(**_SUMS),
         "by_day": list(days.order_by("day")),
         "by_model": list(models.order_by("-cost", "provider", "model")),
         "sessions": list(
@@ -77,3 +97,10 @@ def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
             )[:_RECENT]
         ),
     }  # fmt: skip
+
+
+def own_days(owner: Owner, since: datetime) -> list[dict[str, Any]]:
+    """Return what ``owner`` used since then, by day (UTC) and model: the sums of own_usage."""
+    rows = RequestRecord.objects.admitted().filter(owner.rows(), created_at__gte=since)
+    days = rows.annotate(day=TruncDate("created_at")).values("day", "provider", "model")
+    return list(days.annotate(**_SUMS).order_by("day", "provider", "model"))
