@@ -7,6 +7,7 @@ with the login name of the person who ran them on that machine.
 from __future__ import annotations
 
 import getpass
+from typing import Any
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.auth.models import User
@@ -23,6 +24,11 @@ def audit_added(row: Model, message: str) -> None:
 def audit_changed(row: Model, message: str) -> None:
     """Record that a command changed ``row``."""
     _audit(row, CHANGE, message)
+
+
+def audit_by(user: Any, row: Model, message: str) -> None:
+    """Record what ``user`` changed outside the admin."""
+    LogEntry.objects.log_actions(user.pk, [row], CHANGE, change_message=message, single_object=True)
 
 
 def _audit(row: Model, flag: int, message: str) -> None:

@@ -27,9 +27,22 @@ def key_make_with_budget(key: ApiKey, budget: Budget | None) -> NewKey:
 
 
 def template_apply(template: KeyTemplate) -> None:
-    """Give the budgets of the template's developers its amounts."""
-    for developer in template.developers.filter(budget__isnull=False).select_related("budget"):
+    """Give the budgets of the template's developers its amounts.
+
+    Those who have made no key yet get their budget with their first one.
+    """
+    people = template.developers.filter(keys__template__isnull=False).distinct()
+    for developer in people.select_related("budget"):
         developer.template = template
+        developer_budget_keep(developer)
+
+
+@transaction.atomic
+def developer_template_set(developer: Developer, template: KeyTemplate | None) -> None:
+    """Give a developer another template, and its budget with it if they have made keys."""
+    developer.template = template
+    developer.save(update_fields=["template"])
+    if developer.keys.filter(template__isnull=False).exists():
         developer_budget_keep(developer)
 
 
@@ -76,5 +89,3 @@ def _budget_of(developer: Developer, template: KeyTemplate) -> Budget:
             budget.soft_limit = None
         save_versioned(budget)
     return budget
-
-

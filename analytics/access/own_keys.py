@@ -16,7 +16,7 @@ from analytics.models.keys import default_scopes
 
 OVERLAP = timedelta(days=1)
 """How long a key that a developer replaced stays valid."""
-_LABEL = 24
+LABEL_CHARS = 24
 
 
 class OwnKeyError(ValueError):
@@ -54,8 +54,8 @@ def own_key_make(developer: Developer, *, label: str, days: int | None = None) -
     developer = _locked(developer)
     template = _usable_template(developer)
     label = " ".join(label.split())
-    if not label or len(label) > _LABEL or not label.isprintable():
-        raise OwnKeyError(f"Give the key a name of 1 to {_LABEL} characters.")
+    if not label or len(label) > LABEL_CHARS or not label.isprintable():
+        raise OwnKeyError(f"Give the key a name of 1 to {LABEL_CHARS} characters.")
     if not keys_left(developer):
         raise OwnKeyError(f"You have {template.most_keys} valid keys: revoke one first.")
     developer_budget_keep(developer)

@@ -117,9 +117,7 @@ def standings_of(*payers: Payer, now: datetime | None = None) -> list[AccountSta
     accounts = {
         draw.account: draw
         for payer in payers
-        for draw in draws(
-            budgets, Cost(uuid.uuid4(), at, payer, (Charge("", "", _ZERO),)), origins
-        )
+        for draw in draws(budgets, Cost(uuid.uuid4(), at, payer, (Charge("", "", _ZERO),)), origins)
     }
     windows = {draw.budget: draw.window for draw in accounts.values()}
     mine = Q(pk__in=())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.db.models import Count, Max, Min, Q, Sum
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.own_usage import Owner
+from analytics.reports.request_explanation import CallLine, RequestExplanation
 
 PAGE = 50
 MOST_CALLS = 200
@@ -82,3 +83,16 @@ def own_session(owner: Owner, session_id: str) -> dict[str, Any] | None:
         return None
     calls = list(rows.only(*_COLUMNS).order_by("-created_at", "-pk")[:MOST_CALLS])
     return {**sums, "session_id": session_id, "calls": calls[::-1]}
+
+
+def own_calls(request: RequestRecord, story: RequestExplanation | None) -> list[CallLine]:
+    """Return the calls of a request, without what providers said of failures.
+
+    Their messages may be about the operator's account.
+    """
+    if story is None:
+        return []
+    if story.cascade is not None:
+        return story.calls
+    failed = [replace(call, outcome="failed") for call in story.calls[: len(request.attempts)]]
+    return [*failed, *story.calls[len(request.attempts) :]]

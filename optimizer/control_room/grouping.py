@@ -28,7 +28,16 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "DigestIssue",
         "Notification",
     ),
-    "Access": ("ApiKey", "Team", "Project", "User", "Group", "LogEntry"),
+    "Access": (
+        "ApiKey",
+        "Developer",
+        "KeyTemplate",
+        "Team",
+        "Project",
+        "User",
+        "Group",
+        "LogEntry",
+    ),
 }
 _OTHER_MODELS = "Logins"
 

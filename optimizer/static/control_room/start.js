@@ -1,5 +1,5 @@
 "use strict";
-/* Getting started: tests connections, copies snippets, shows the first request. */
+/* Getting started: tests connections, shows the first request. */
 (() => {
   const page = document.getElementById("start");
   const token = page.querySelector("[name=csrfmiddlewaretoken]").value;
@@ -23,14 +23,6 @@
         said.textContent = `The server could not be reached: ${error.message}`;
       }
       button.disabled = false;
-    });
-  }
-
-  for (const button of page.querySelectorAll(".copy")) {
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
     });
   }
 
