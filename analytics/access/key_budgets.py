@@ -41,7 +41,7 @@ def template_apply(template: KeyTemplate) -> None:
 def developer_template_set(developer: Developer, template: KeyTemplate | None) -> None:
     """Give a developer another template, and its budget with it if they have made keys."""
     developer.template = template
-    developer.save(update_fields=["template"])
+    developer.save()
     if developer.keys.filter(template__isnull=False).exists():
         developer_budget_keep(developer)
 

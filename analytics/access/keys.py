@@ -71,7 +71,7 @@ def key_rotate(key: ApiKey, overlap: timedelta, **changes: Any) -> NewKey:
     """
     now = timezone.now()
     name, ends = key.name, now + overlap
-    until = f" until {ends:%Y-%m-%d %H:%M:%S}"
+    until = f" until {ends:%Y-%m-%d %H:%M} ({key.prefix})"  # no other key is named so
     key.name = f"{name[: _NAME - len(until)]}{until}"
     key.expires_at = min(key.expires_at or ends, ends)
     save_versioned(key)

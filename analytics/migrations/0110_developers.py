@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=60, unique=True)),
                 ('enabled', models.BooleanField(default=True, help_text='If off, nobody makes keys by it.')),
                 ('until', models.DateTimeField(blank=True, help_text='UTC. No key is made by it afterwards.', null=True, verbose_name='ends at')),
-                ('for_single_sign_on', models.BooleanField(default=False, help_text='Developers who first come by single sign-on get this template. One at most.')),
+                ('for_single_sign_on', models.BooleanField(default=False, help_text='Developers who first come by single sign-on get this template. One at most.', verbose_name='for single sign-on')),
                 ('budget', models.DecimalField(blank=True, decimal_places=10, help_text='USD in each period, for all requests of one developer. Empty: no budget.', max_digits=20, null=True, validators=[django.core.validators.MinValueValidator(0)])),
                 ('period', models.CharField(choices=[('day', 'day'), ('week', 'week, from Monday'), ('month', 'month')], default='day', max_length=10)),
                 ('at_limit', models.CharField(choices=[('refuse', 'refuse the request'), ('downgrade', 'use cheaper models while one fits, then refuse')], default='refuse', max_length=10)),

@@ -37,6 +37,7 @@ class KeyTemplate(models.Model):
         "ends at", null=True, blank=True, help_text="UTC. No key is made by it afterwards."
     )
     for_single_sign_on = models.BooleanField(
+        "for single sign-on",
         default=False,
         help_text="Developers who first come by single sign-on get this template. One at most.",
     )

@@ -31,6 +31,11 @@ class KeyTemplateForm(forms.ModelForm):
         help_text="No key is made or replaced by it afterwards. Empty: it does not end.",
     )
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.budget is not None:
+            self.initial["budget"] = f"{self.instance.budget.normalize():f}"
+
     class Meta:
         model = KeyTemplate
         fields = (
@@ -91,7 +96,7 @@ class DeveloperAdmin(admin.ModelAdmin):
     list_filter = ("template",)
     list_select_related = ("template", "account")
     search_fields = ("name",)
-    autocomplete_fields = ("template",)
+    autocomplete_fields = ("template", "account")
     actions = ("invite_selected", "end_selected", "open_selected")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -99,8 +104,12 @@ class DeveloperAdmin(admin.ModelAdmin):
         return False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the fields of the form."""
-        return ("name", "template") if obj is None else ("name", "template", "access")
+        """Return the fields of the form.
+
+        Whoever may change users may also join a developer with an account that exists.
+        """
+        account = ("account",) if request.user.has_perm("auth.change_user") else ()  # type: ignore[union-attr]
+        return ("name", "template", *account, *(() if obj is None else ("access",)))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the name of an existing developer as read-only: requests were made by it."""
@@ -115,9 +124,11 @@ class DeveloperAdmin(admin.ModelAdmin):
         """Save a changed developer, or add one and remember the link for this response."""
         if change:
             developer_template_set(obj, obj.template)
-        else:
-            developer_add(obj)
-            request.invited = self._invite(request, [obj])  # type: ignore[attr-defined]
+            return
+        developer_add(obj)
+        # One who has an account signs in with it.
+        invited = [] if obj.account_id else self._invite(request, [obj])
+        request.invited = invited  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
         """Show the link of the invitation, once."""

@@ -132,12 +132,12 @@ class NewKeyForm(KeyForm):
         limit = self.cleaned_data.get("budget_limit")
         if limit is None:
             return None
-        period = self.cleaned_data["budget_period"] or Budget.Period.DAY
+        period = self.cleaned_data.get("budget_period") or Budget.Period.DAY
         return Budget(
             name=f"{self.cleaned_data['name']}: {dollars(limit)} a {period}"[:100],
             limit=limit,
             period=period,
-            at_limit=self.cleaned_data["budget_at_limit"] or Budget.AtLimit.REFUSE,
+            at_limit=self.cleaned_data.get("budget_at_limit") or Budget.AtLimit.REFUSE,
         )
 
     def clean(self) -> dict[str, Any]:
