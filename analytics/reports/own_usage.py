@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 
-from analytics.access.keys import team_of, tenant_of
+from analytics.access.keys import team_of
 from analytics.models import AgentSession, ApiKey, RequestRecord
 from analytics.money import MoneySum
 
@@ -42,10 +41,13 @@ class Owner:
     developer: int | None = None
 
     def rows(self) -> Q:
-        """Return the filter for the owner's rows in the ledger and among the sessions."""
+        """Return the filter for the owner's rows in the ledger and among the sessions.
+
+        The beginning of a key is no other key's, so it needs no tenant.
+        """
         if self.developer is not None:
             owned = ApiKey.objects.filter(developer=self.developer)
-            return _rows_of(list(owned.select_related("team", "project__team")))
+            return Q(api_key__in=list(owned.values_list("prefix", flat=True)))
         if not self.key:
             return Q()
         if self.user and team_of(self.tenant):
@@ -54,19 +56,7 @@ class Owner:
         keys = {self.key}
         if origin:
             keys |= {origin, *ApiKey.objects.filter(origin=origin).values_list("prefix", flat=True)}
-        # Each key without a team is a tenant of its own.
-        tenants = {self.tenant, *(f"key:{key}" for key in keys)}
-        return Q(tenant__in=tenants, api_key__in=keys)
-
-
-def _rows_of(keys: Iterable[ApiKey]) -> Q:
-    """Return the filter for the rows of ``keys``; no key has no row."""
-    tenants, prefixes = set(), set()
-    for key in keys:
-        prefixes.add(key.prefix)
-        # A key that has got a team since was a tenant of its own before.
-        tenants |= {tenant_of(key), f"key:{key.prefix}"}
-    return Q(tenant__in=tenants, api_key__in=prefixes)
+        return Q(api_key__in=sorted(keys))
 
 
 def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
