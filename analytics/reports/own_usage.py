@@ -14,6 +14,8 @@ from analytics.models import AgentSession, ApiKey, RequestRecord
 from analytics.money import MoneySum
 
 MOST_DAYS = 92
+MOST_REQUESTS = 10_000
+"""The most requests that a page sums one by one."""
 _RECENT = 20
 _SUMS: dict[str, Any] = {
     "requests": Count("pk"),
@@ -59,6 +61,18 @@ class Owner:
         return Q(api_key__in=sorted(keys))
 
 
+@dataclass(frozen=True, slots=True)
+class OwnDays:
+    """The sums of own_usage by ``day`` (UTC), ``provider`` and ``model``.
+
+    ``partly_since`` is set if there were more than :data:`MOST_REQUESTS` requests: the sums are
+    of those after it.
+    """
+
+    sums: list[dict[str, Any]]
+    partly_since: datetime | None = None
+
+
 def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
     """Return what ``owner`` used since then: sums, by day (UTC) and model, latest requests.
 
@@ -89,8 +103,13 @@ def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def own_days(owner: Owner, since: datetime) -> list[dict[str, Any]]:
-    """Return what ``owner`` used since then, by day (UTC) and model: the sums of own_usage."""
+def own_days(owner: Owner, since: datetime) -> OwnDays:
+    """Return what ``owner`` used since then by day and model, of the latest requests."""
     rows = RequestRecord.objects.admitted().filter(owner.rows(), created_at__gte=since)
+    times = rows.order_by("-created_at").values_list("created_at", flat=True)
+    over = list(times[MOST_REQUESTS : MOST_REQUESTS + 1])
+    if over:
+        rows = rows.filter(created_at__gt=over[0])
     days = rows.annotate(day=TruncDate("created_at")).values("day", "provider", "model")
-    return list(days.annotate(**_SUMS).order_by("day", "provider", "model"))
+    sums = list(days.annotate(**_SUMS).order_by("day", "provider", "model"))
+    return OwnDays(sums, over[0] if over else None)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics.database.replicas import reading_elsewhere
-from analytics.reports.own_usage import Owner, own_days
+from analytics.reports.own_usage import MOST_REQUESTS, Owner, own_days
 from optimizer.presentation.charts import spend_chart
 
 _SUMMED = ("requests", "failed", "tokens_in", "tokens_out", "cost", "savings", "unpriced")
@@ -20,7 +20,8 @@ class OwnSpending:
     """Sums (money in USD) of today, this month and the latest days, all by UTC.
 
     ``by_day`` has the latest day first, ``by_model`` the dearest model; ``chart`` is ready for
-    JSON.
+    JSON. If ``partly_since`` is set, only the ``most`` latest requests are summed, those after
+    it.
     """
 
     days: int
@@ -30,15 +31,18 @@ class OwnSpending:
     by_day: Sequence[Mapping[str, Any]]
     by_model: Sequence[Mapping[str, Any]]
     chart: Mapping[str, Any]
+    partly_since: datetime | None = None
+    most: int = MOST_REQUESTS
 
     @classmethod
     def of(cls, owner: Owner, now: datetime, *, days: int) -> OwnSpending:
-        """Read what ``owner`` spent: one query."""
+        """Read what ``owner`` spent: two queries."""
         today = now.astimezone(UTC).date()
         first = today - timedelta(days=days - 1)
         since = min(first, today.replace(day=1))
         with reading_elsewhere():
-            rows = own_days(owner, datetime(since.year, since.month, since.day, tzinfo=UTC))
+            used = own_days(owner, datetime(since.year, since.month, since.day, tzinfo=UTC))
+        rows = used.sums
         shown = [row for row in rows if row["day"] >= first]
         by_day = _grouped(shown, lambda row: (row["day"],), ("day",))
         by_model = _grouped(
@@ -52,6 +56,7 @@ class OwnSpending:
             by_day=sorted(by_day, key=lambda row: row["day"], reverse=True),
             by_model=sorted(by_model, key=lambda row: (-row["cost"], row["model"])),
             chart=spend_chart(shown, first, today),
+            partly_since=used.partly_since,
         )
 
 

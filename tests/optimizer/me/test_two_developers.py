@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from analytics.models import ApiKey
-from tests.factories import BudgetFactory
+from tests.factories import BudgetFactory, RequestRecordFactory
 from tests.optimizer.access.test_two_tenants import ALL_PATHS
 from tests.optimizer.me.conftest import Person, person
 from tests.optimizer.me.test_sign_in import by_key
@@ -136,3 +138,20 @@ def test_many_keys_and_rows_need_no_more_queries(
             browser.get(reverse(f"me:{name}"))
     with django_assert_max_num_queries(15):
         browser.get(reverse("me:request", args=[ann.request.pk]))
+
+
+def test_of_very_many_requests_the_latest_are_summed_and_the_page_says_so(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics.reports.own_usage.MOST_REQUESTS", 2)
+    now = datetime.now(UTC)
+    for n in range(1, 4):
+        RequestRecordFactory(
+            api_key=ann.key.prefix, tenant="team:red", user_id="ann", cost=Decimal(n),
+            created_at=now + timedelta(seconds=n),
+        )  # fmt: skip
+    text = ann.browser.get("/me/").content.decode()
+    assert "Only the latest" in text
+    assert "$5.00" in text  # 2 + 3, and 5 a day is the budget
+    assert "$6.25" not in text
+    assert "Only the latest" not in person("cat").browser.get("/me/").content.decode()
