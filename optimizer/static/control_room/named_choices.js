@@ -1,6 +1,6 @@
 "use strict";
 /* Gives the boxes of Django's autocomplete the names of their labels, for screen readers. */
-addEventListener("load", () => {
+const nameBoxes = () => {
   for (const select of document.querySelectorAll("select.admin-autocomplete")) {
     const label = select.labels[0]?.textContent.trim().replace(/:$/, "");
     const box = select.nextElementSibling?.querySelector("[role=combobox]");
@@ -11,4 +11,6 @@ addEventListener("load", () => {
     box.removeAttribute("aria-labelledby");
     if (text?.id) box.setAttribute("aria-describedby", text.id);
   }
-});
+};
+// After the boxes are made: jQuery runs what waits for the page in the order in which it was told.
+window.django?.jQuery(nameBoxes);
