@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponseBase
@@ -19,8 +19,6 @@ from analytics.models import ApiKey, Developer
 from analytics.reports.own_usage import Owner
 from optimizer.access.api_keys import known_key
 from optimizer.access.client_address import address_of_request
-
-P = ParamSpec("P")
 
 _KEY = "me_key"
 _KEY_SECONDS = 12 * 3600
@@ -100,13 +98,11 @@ def key_remember(request: HttpRequest, key: ApiKey) -> None:
     request.session.set_expiry(_KEY_SECONDS)
 
 
-def for_visitors(
-    view: Callable[Concatenate[HttpRequest, Visitor, P], HttpResponseBase],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Return the view for those who have signed in; others are sent to the sign-in."""
+def for_visitors(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Return the view, called with the visitor; others are sent to the sign-in."""
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: P.args, **options: P.kwargs) -> HttpResponseBase:
+    def checked(request: HttpRequest, *args: Any, **options: Any) -> HttpResponseBase:
         visitor = visitor_of(request)
         if visitor is None:
             return redirect("me:home")

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteMixin
 from django.core.exceptions import ValidationError
 from django.urls import reverse_lazy
@@ -35,7 +36,7 @@ class NameSelect(forms.Select):
     @property
     def media(self) -> forms.Media:
         """Return the scripts and styles of Django's own autocomplete."""
-        return AutocompleteMixin(None, None).media
+        return AutocompleteMixin(None, admin.site).media
 
     def build_attrs(self, base_attrs: Any, extra_attrs: Any = None) -> dict[str, Any]:
         """Return the attributes that the script reads; ``data-tags`` admits new names."""

@@ -75,11 +75,13 @@ class ApiKeyAdmin(admin.ModelAdmin):
         )
         return [users, *super().get_urls()]
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
+    ) -> Any:
         """Return the form; that of a new key also asks for its budget."""
         if obj is None:
             options["form"] = NewKeyForm
-        return super().get_form(request, obj, **options)
+        return super().get_form(request, obj, change, **options)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields by what they are for; what few need is folded."""
