@@ -29,7 +29,7 @@ from optimizer.me.visitor import Visitor, for_visitors, page
 from optimizer.presentation.connections.snippets import ways_to_use
 
 
-class NewKeyForm(forms.Form):
+class OwnKeyForm(forms.Form):
     """The name of a new key and, within the template, how long it is valid."""
 
     label = forms.CharField(label="Name of the key", max_length=LABEL_CHARS)
@@ -56,7 +56,7 @@ def keys_page(request: HttpRequest, visitor: Visitor) -> HttpResponseBase:
 def key_make_view(request: HttpRequest, visitor: Visitor) -> HttpResponseBase:
     """Make a key, and show it once."""
     developer = _developer(visitor)
-    form = NewKeyForm(request.POST, developer=developer)
+    form = OwnKeyForm(request.POST, developer=developer)
     if not form.is_valid():
         return _keys(request, visitor, form, status=400)
     try:
@@ -103,13 +103,13 @@ def _developer(visitor: Visitor) -> Developer:
 
 
 def _keys(
-    request: HttpRequest, visitor: Visitor, form: NewKeyForm | None = None, *, status: int = 200
+    request: HttpRequest, visitor: Visitor, form: OwnKeyForm | None = None, *, status: int = 200
 ) -> HttpResponseBase:
     developer, now = visitor.developer, timezone.now()
     keys = visitor.keys if developer is None else own_keys(developer)
     left = 0 if developer is None else keys_left(developer)
     if form is None and developer is not None and left:
-        form = NewKeyForm(developer=developer)
+        form = OwnKeyForm(developer=developer)
     return page(
         request,
         "me/keys.html",
