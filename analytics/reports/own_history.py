@@ -11,7 +11,7 @@ from django.db.models import Count, Max, Min, Q, Sum
 
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
-from analytics.reports.own_usage import Owner
+from analytics.reports.own_usage import Owner, latest_of
 from analytics.reports.request_explanation import CallLine, RequestExplanation
 
 PAGE = 50
@@ -67,10 +67,14 @@ def own_request(owner: Owner, request_id: str) -> RequestRecord | None:
 def own_sessions(owner: Owner, since: datetime) -> list[dict[str, Any]]:
     """Return the owner's sessions since then, the latest first, at most :data:`PAGE`.
 
+    They are those of the latest requests, as many as a page sums.
+
     The sums are of the owner's own requests. Colleagues in a team may use the same id: what they
     asked is not in them.
     """
-    rows = RequestRecord.objects.admitted().filter(owner.rows(), created_at__gte=since)
+    rows, _ = latest_of(
+        RequestRecord.objects.admitted().filter(owner.rows(), created_at__gte=since)
+    )
     sessions = rows.exclude(session_id="").values("session_id").annotate(**_SESSION)
     return list(sessions.order_by("-last_at", "session_id")[:PAGE])
 

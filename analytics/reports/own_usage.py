@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from analytics.access.keys import team_of
@@ -105,11 +105,19 @@ def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
 
 def own_days(owner: Owner, since: datetime) -> OwnDays:
     """Return what ``owner`` used since then by day and model, of the latest requests."""
-    rows = RequestRecord.objects.admitted().filter(owner.rows(), created_at__gte=since)
-    times = rows.order_by("-created_at").values_list("created_at", flat=True)
-    over = list(times[MOST_REQUESTS : MOST_REQUESTS + 1])
-    if over:
-        rows = rows.filter(created_at__gt=over[0])
+    rows, partly_since = latest_of(
+        RequestRecord.objects.admitted().filter(owner.rows(), created_at__gte=since)
+    )
     days = rows.annotate(day=TruncDate("created_at")).values("day", "provider", "model")
     sums = list(days.annotate(**_SUMS).order_by("day", "provider", "model"))
-    return OwnDays(sums, over[0] if over else None)
+    return OwnDays(sums, partly_since)
+
+
+def latest_of(rows: QuerySet[RequestRecord]) -> tuple[QuerySet[RequestRecord], datetime | None]:
+    """Return the latest :data:`MOST_REQUESTS` of ``rows``, and the time after which they are.
+
+    The time is ``None`` if these are all.
+    """
+    times = rows.order_by("-created_at").values_list("created_at", flat=True)
+    over = list(times[MOST_REQUESTS : MOST_REQUESTS + 1])
+    return (rows.filter(created_at__gt=over[0]), over[0]) if over else (rows, None)
