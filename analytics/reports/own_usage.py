@@ -113,7 +113,7 @@ def own_days(owner: Owner, since: datetime) -> OwnDays:
     return OwnDays(sums, partly_since)
 
 
-def latest_of(rows: QuerySet[RequestRecord]) -> tuple[QuerySet[RequestRecord], datetime | None]:
+def latest_of(rows: QuerySet[Any]) -> tuple[QuerySet[Any], datetime | None]:
     """Return the latest :data:`MOST_REQUESTS` of ``rows``, and the time after which they are.
 
     The time is ``None`` if these are all.
