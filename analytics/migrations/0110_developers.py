@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0094_lever_comparisons'),
+        ('analytics', '0122_alert_episodes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
