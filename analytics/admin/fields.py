@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime
 
 
 class ChoicesField(forms.MultipleChoiceField):
@@ -32,3 +33,12 @@ class LinesField(forms.CharField):
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
         """Return the lines of text that are not blank."""
         return [line.strip() for line in (value or "").splitlines() if line.strip()]
+
+
+class LabelledDateTime(AdminSplitDateTime):
+    """A date and a time, each with a name for screen readers; ``what`` is what they are of."""
+
+    def __init__(self, what: str = "", attrs: Any = None) -> None:
+        super().__init__(attrs)
+        for widget, part in zip(self.widgets, ("date", "time"), strict=True):
+            widget.attrs["aria-label"] = f"{what}, {part} (UTC)" if what else f"{part} (UTC)"
