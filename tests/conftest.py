@@ -34,10 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # How long a machine takes says nothing of what is tested.
 hypothesis_settings.register_profile(
     # Each run draws other examples; `--hypothesis-profile thorough` draws many at once.
-    "untimed",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    max_examples=40,
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40
 )
 hypothesis_settings.register_profile(
     "thorough", hypothesis_settings.get_profile("untimed"), max_examples=1000
