@@ -192,7 +192,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "admin/too_many_logins.html"
 AXES_HTTP_RESPONSE_CODE = 429
-AXES_CLIENT_IP_CALLABLE = "optimizer.server.gatekeeper.address_of_request"
+AXES_CLIENT_IP_CALLABLE = "optimizer.access.client_address.address_of_request"
 # Single sign-on to the admin, if the client id of an OpenID Connect provider is set.
 OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
 if OIDC_RP_CLIENT_ID:
@@ -215,7 +215,9 @@ if OIDC_RP_CLIENT_ID:
         "analyst": env.str("OIDC_ANALYST_GROUP", default=""),
         "viewer": env.str("OIDC_VIEWER_GROUP", default=""),
         "finance": env.str("OIDC_FINANCE_GROUP", default=""),
+        "developer": env.str("OIDC_DEVELOPER_GROUP", default=""),
     }
+    OIDC_USER_CLAIM = env.str("OIDC_USER_CLAIM", default="")
     OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
     OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile groups")
     OIDC_RP_SIGN_ALGO = "RS256"

@@ -1,4 +1,4 @@
-"""URL routes: our own API at the root and under /api/v1, other APIs under /v1…, and the admin."""
+"""URL routes: our API at the root and under /api/v1, others' under /v1…, the admin, and /me/."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
 from optimizer.api.v1.routes import client_urlpatterns
 from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
 from optimizer.control_room.landing import landing
+from optimizer.me.routes import urlpatterns as me_urlpatterns
 
 urlpatterns = [
     # Under the admin, because only the admin has sessions.
@@ -25,6 +26,7 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
     path("api/v1/manage/", include((manage_urlpatterns, "manage"), namespace="manage")),
+    path("me/", include((me_urlpatterns, "me"), namespace="me")),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
     path("v1beta/", include((gemini_urlpatterns, "gemini"), namespace="gemini")),
     path("v1alpha/", include((gemini_urlpatterns, "gemini"), namespace="gemini-alpha")),

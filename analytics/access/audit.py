@@ -50,6 +50,11 @@ def audit_removed(row: Model, message: str, *, who: Actor | None = None) -> None
     _audit(row, DELETION, message, who)
 
 
+def audit_by(user: Any, row: Model, message: str) -> None:
+    """Record what ``user`` changed outside the admin."""
+    LogEntry.objects.log_actions(user.pk, [row], CHANGE, change_message=message, single_object=True)
+
+
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Return each field that differs, with its value before and after; ids and times left out."""
     shown = {

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from analytics.access.versioned_rows import save_versioned, version_of
@@ -19,6 +20,13 @@ _KEY_PREFIX = "aco_"
 _SHOWN = 12
 """Characters of the secret that stay readable, to recognise a key by."""
 _TEAM = "team:"
+_NAME = 100
+_INHERITED = (
+    "origin", "user", "developer", "template", "team", "project", "scopes", "model_names",
+    "addresses", "requests_per_minute", "tokens_per_minute", "concurrent_requests",
+    "quality_target", "cost_cap", "auto_route", "strict",
+)  # fmt: skip
+"""What a successor has of the key that it replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +64,31 @@ def key_revoke(key: ApiKey) -> bool:
 
 
 @transaction.atomic
-def key_rotate(key: ApiKey, overlap: timedelta) -> NewKey:
-    """Create a successor with the same rights; ``key`` stays valid for ``overlap``, renamed."""
+def key_rotate(key: ApiKey, overlap: timedelta, **changes: Any) -> NewKey:
+    """Create a successor with the same rights; ``key`` stays valid for ``overlap``, renamed.
+
+    The successor does not expire; ``changes`` set other values of its columns.
+    """
     now = timezone.now()
     name, ends = key.name, now + overlap
-    key.name = f"{name} until {ends:%Y-%m-%d %H:%M:%S}"[:100]
+    until = f" until {ends:%Y-%m-%d %H:%M} ({key.prefix})"  # no other key is named so
+    key.name = f"{name[: _NAME - len(until)]}{until}"
     key.expires_at = min(key.expires_at or ends, ends)
     save_versioned(key)
-    return key_make(
-        ApiKey(
-            name=name,
-            origin=key.origin,
-            user=key.user,
-            team=key.team,
-            project=key.project,
-            scopes=key.scopes,
-            model_names=key.model_names,
-            addresses=key.addresses,
-            requests_per_minute=key.requests_per_minute,
-            tokens_per_minute=key.tokens_per_minute,
-            concurrent_requests=key.concurrent_requests,
-            quality_target=key.quality_target,
-            cost_cap=key.cost_cap,
-            auto_route=key.auto_route,
-            strict=key.strict,
-        )
-    )
+    kept = {column: getattr(key, column) for column in _INHERITED}
+    return key_make(ApiKey(**{**kept, "name": name, **changes}))
+
+
+def key_find(secret: str) -> ApiKey | None:
+    """Return the valid key with this secret, with its team and project."""
+    return keys_valid().filter(digest=digest_of(secret)).first()
+
+
+def keys_valid() -> QuerySet[ApiKey]:
+    """Return the keys that are neither revoked nor expired, with their teams and projects."""
+    unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    keys = ApiKey.objects.select_related("team", "project__team")
+    return keys.filter(unexpired, revoked_at=None)
 
 
 NO_KEYS = (None, 0)

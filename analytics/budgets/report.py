@@ -104,8 +104,8 @@ def standings(
     ]
 
 
-def standings_of(payer: Payer, now: datetime | None = None) -> list[AccountStanding]:
-    """Return the accounts of all enabled budgets that a request of ``payer`` draws from.
+def standings_of(*payers: Payer, now: datetime | None = None) -> list[AccountStanding]:
+    """Return the accounts of all enabled budgets that requests of ``payers`` draw from.
 
     Budgets of single providers and models are left out: which of them it draws from is known only
     once a model is chosen.
@@ -113,19 +113,23 @@ def standings_of(payer: Payer, now: datetime | None = None) -> list[AccountStand
     at = now or timezone.now()
     enabled = Budget.objects.filter(enabled=True)
     budgets = list(enabled.exclude(scope__in=(Budget.Scope.PROVIDER, Budget.Scope.MODEL)))
-    nothing = Cost(uuid.uuid4(), at, payer, (Charge("", "", _ZERO),))
-    accounts = list(draws(budgets, nothing, key_origins(budgets)))
-    windows = {draw.budget: draw.window for draw in accounts}
+    origins = key_origins(budgets)
+    accounts = {
+        draw.account: draw
+        for payer in payers
+        for draw in draws(budgets, Cost(uuid.uuid4(), at, payer, (Charge("", "", _ZERO),)), origins)
+    }
+    windows = {draw.budget: draw.window for draw in accounts.values()}
     mine = Q(pk__in=())
-    for draw in accounts:
+    for draw in accounts.values():
         mine |= Q(account__budget=draw.budget, account__subject=draw.subject)
-    known = _read(windows, len(windows), mine) if windows else {}
+    known = _read(windows, len(accounts), mine) if windows else {}
     return [
         next(
             (one for one in known.get(draw.budget.pk, ()) if one.subject == draw.subject),
             AccountStanding(draw.budget, draw.subject, draw.window),
         )
-        for draw in accounts
+        for draw in accounts.values()
     ]
 
 

@@ -28,6 +28,7 @@ from analytics.models.deferred import (
     ProviderBatch,
     StoredFile,
 )
+from analytics.models.developers import Developer, Invitation, KeyTemplate
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.levers import Lever, LeverChange, LeverResult
@@ -76,11 +77,14 @@ __all__ = [
     "DailyRollup",
     "DailyTotal",
     "DeferredRequest",
+    "Developer",
     "Digest",
     "DigestIssue",
     "Experiment",
     "Feedback",
     "HourlyRollup",
+    "Invitation",
+    "KeyTemplate",
     "LaneLease",
     "LearnedEvidence",
     "LedgerDay",

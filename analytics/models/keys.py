@@ -65,7 +65,8 @@ class ApiKey(models.Model):
     """A client's API key.
 
     Only its SHA-256 is stored: the key is random, so no slower hash is needed.
-    ``changed_at`` is set by every change that workers must reload.
+    ``changed_at`` is set by every change that workers must reload. ``developer`` is the person
+    who owns it, ``template`` what that person made it by, if an operator did not make it.
     """
 
     name = models.CharField(max_length=100, unique=True)
@@ -81,6 +82,22 @@ class ApiKey(models.Model):
         max_length=128,
         blank=True,
         help_text="User of all its requests; empty: the user that the client names.",
+    )
+    developer = models.ForeignKey(
+        "analytics.Developer",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="keys",
+    )
+    template = models.ForeignKey(
+        "analytics.KeyTemplate",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="+",
     )
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT)
     project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.PROTECT)

@@ -216,6 +216,11 @@ class RequestRecord(ModelRefMixin, models.Model):
                 name="requests_user",
             ),
             models.Index(
+                fields=["api_key", "-created_at"],
+                condition=~models.Q(api_key=""),
+                name="requests_key",
+            ),
+            models.Index(
                 fields=["response_id"],
                 condition=~models.Q(response_id=""),
                 name="requests_response",

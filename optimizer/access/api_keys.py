@@ -174,10 +174,11 @@ def _is_this_machine(address: str) -> bool:
 
 
 def _known_keys() -> dict[str, KnownKey]:
-    return {key.digest: _known_key(key) for key in keys_load()}
+    return {key.digest: known_key(key) for key in keys_load()}
 
 
-def _known_key(key: ApiKey) -> KnownKey:
+def known_key(key: ApiKey) -> KnownKey:
+    """Return a stored key as requests are authenticated by it."""
     project = key.project
     client = Client(
         key=key.prefix,

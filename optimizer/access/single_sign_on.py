@@ -1,8 +1,9 @@
-"""Single sign-on to the admin through an OpenID Connect provider: which users, in which roles.
+"""Single sign-on to the admin and to /me through an OpenID Connect provider.
 
 mozilla-django-oidc implements the protocol, with PKCE, nonce and signed tokens. The provider's
 ``sub`` identifies a user: unlike an e-mail address, it is never given to another person. The
-provider's groups give the role, which ends when the user leaves the group.
+provider's groups give the role, which ends when the user leaves the group. Members of the
+developers' group see /me alone; those with a role see it, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 
+from analytics.access.developers import developer_join, developers_left
 from analytics.access.roles import ADMINISTRATOR, ROLES
 
 _FAILURES = (
@@ -27,6 +29,10 @@ _FAILURES = (
     ValueError,
     KeyError,
 )
+
+_DEVELOPER = "developer"
+_EVERYBODY = "*"
+"""As the developers' group: everybody whom the provider knows."""
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +69,13 @@ class SingleSignOn(OIDCAuthenticationBackend):
         return payload
 
     def verify_claims(self, claims: dict[str, Any]) -> bool:
-        """Return whether the user is in a group with a role; if not, revoke the admin access."""
+        """Return whether the user is in a group with a role; if not, revoke the access."""
         allowed = bool(claims.get("sub")) and _role(claims) is not None
         if not allowed:
             # A user who was in one of the groups before loses the access.
-            self.filter_users_by_claims(claims).update(is_staff=False, is_superuser=False)
+            users = self.filter_users_by_claims(claims)
+            developers_left(users)
+            users.update(is_staff=False, is_superuser=False)
             logger.warning("Single sign-on refused a user who is in none of its groups")
         return allowed
 
@@ -89,16 +97,32 @@ class SingleSignOn(OIDCAuthenticationBackend):
         user.first_name = str(claims.get("given_name") or claims.get("name") or "")[:150]
         user.last_name = str(claims.get("family_name") or "")[:150]
         role = _role(claims)
-        user.is_staff, user.is_superuser = True, role == ADMINISTRATOR
+        user.is_staff, user.is_superuser = role != _DEVELOPER, role == ADMINISTRATOR
         user.save()
         user.groups.set(Group.objects.filter(name=role))
+        developer_join(account=user, name=_developer_name(claims))
         return user
 
 
 def _role(claims: dict[str, Any]) -> str | None:
     groups = claims.get(settings.OIDC_GROUPS_CLAIM) or []
-    role_groups = ((role, settings.OIDC_ROLES.get(role)) for role in ROLES)
-    return next((role for role, group in role_groups if group and group in groups), None)
+    role_groups = ((role, settings.OIDC_ROLES.get(role)) for role in (*ROLES, _DEVELOPER))
+    return next(
+        (
+            role
+            for role, group in role_groups
+            if group and (group in groups or (role == _DEVELOPER and group == _EVERYBODY))
+        ),
+        None,
+    )
+
+
+def _developer_name(claims: dict[str, Any]) -> str:
+    """Return the name for the user's requests; empty if no claim says one that is theirs."""
+    if settings.OIDC_USER_CLAIM:
+        return str(claims.get(settings.OIDC_USER_CLAIM) or "")
+    # Anybody may claim an address that the provider has not verified.
+    return str(claims.get("email") or "").lower() if claims.get("email_verified") is True else ""
 
 
 def _username(claims: dict[str, Any]) -> str:

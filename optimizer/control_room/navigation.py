@@ -83,8 +83,8 @@ GROUPS = (
         "Access",
         (Page("Getting started", "admin:start"),),
         (
-            "ApiKey", "Team", "Project", "User", "Group", "LogEntry", "AccessAttempt",
-            "AccessLog", "AccessFailureLog",
+            "ApiKey", "Developer", "KeyTemplate", "Team", "Project", "User", "Group", "LogEntry",
+            "AccessAttempt", "AccessLog", "AccessFailureLog",
         ),
     ),
 )  # fmt: skip

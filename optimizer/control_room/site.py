@@ -49,9 +49,9 @@ from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
-from optimizer.control_room.pages.palette import palette_view
 from optimizer.control_room.pages.operation.providers import providers_page
 from optimizer.control_room.pages.operation.runtime_settings import settings_page
+from optimizer.control_room.pages.palette import palette_view
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     MAY_ASK,

@@ -18,7 +18,7 @@ from optimizer.api.http.refusals import note_failure
 from optimizer.api.v1.errors import error_body
 from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.identifiers import new_request_id
-from optimizer.server.middleware import ADMIN_PATH
+from optimizer.server.middleware import is_page
 from optimizer.wiring.build import PROCESS
 
 Scope = dict[str, Any]
@@ -65,7 +65,7 @@ def _error_response(request: HttpRequest, status: int, detail: str) -> JsonRespo
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return a 404 for a path without a view; Django calls this handler."""
-    if request.path.startswith(ADMIN_PATH):
+    if is_page(request.path):
         return defaults.page_not_found(request, exception)
     return _error_response(request, 404, "Not found. GET /docs lists the endpoints.")
 
@@ -79,7 +79,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return a 403 for ``PermissionDenied``; Django calls this handler."""
-    if request.path.startswith(ADMIN_PATH):
+    if is_page(request.path):
         return defaults.permission_denied(request, exception)
     return _error_response(request, 403, "Access denied.")
 

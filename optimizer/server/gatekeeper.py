@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
-
-from django.conf import settings
-from django.http import HttpRequest
 
 from analytics.access.keys import digest_of
 from analytics.ledger.write_health import RecordsUnavailable
 from optimizer.access.api_keys import AccessDenied
+from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
@@ -23,8 +21,11 @@ from optimizer.server.compressed_body import BodyRefused, decompressed
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
 
-# Paths without a key: the admin has its own login, and the others show only public data.
-_OPEN_PATHS = re.compile(r"^/(admin|static|docs|schema|health|ready|favicon\.ico)(/|$)")
+# Paths without a key: the admin and the pages of /me have their own sign-in, and the others show
+# only public data.
+_OPEN_PATHS = re.compile(
+    r"^/(?:(?:admin|static|docs|schema|health|ready|favicon\.ico)(?:/|$)|me/(?!usage/?$))"
+)
 _OWN_PREFIX = re.compile(r"^/api/v1(?=/)")
 _SCOPES = {
     "/feedback": "feedback",
@@ -79,17 +80,17 @@ class Gatekeeper:
         if _OPEN_PATHS.match(path) or path == "/":
             await self._app(scope, receive, send)
             return
+        digest = self._digest_at(scope, path)
+        if path == scope["path"] == "/me" and digest is None and _wants_page(scope):
+            await _send_to(f"{scope.get('root_path', '')}/me/", send)
+            return
         services = PROCESS.services or get_services()
-        api_keys = services.api_keys
         managed = path.startswith(MANAGE_PREFIX)
-        digest = _key_digest(scope["headers"])
-        if ":" in path or path.startswith((*GEMINI_PREFIXES, MODEL_LIST)):
-            digest = self._gemini_key_digest(scope, digest)
         try:
             address = address_of_scope(scope, behind_proxy=self._behind_proxy)
             needed = _scope_of(path, scope["method"])
             # What manages the service needs a key even where requests need none.
-            admit = api_keys.identify if managed else api_keys.authenticate
+            admit = services.api_keys.identify if managed else services.api_keys.authenticate
             client = admit(digest, address, needed)
             # Only requests that may cost money count.
             counted = scope["method"] == "POST" and path not in _SCOPES and not managed
@@ -137,6 +138,13 @@ class Gatekeeper:
             await _refuse(scope, error.failure, ReadBody(b"", receive), send)
             return None
 
+    def _digest_at(self, scope: Scope, path: str) -> str | None:
+        """Return the digest of the key in a request to ``path``; ``None`` if there is no key."""
+        digest = _key_digest(scope["headers"])
+        if ":" in path or path.startswith((*GEMINI_PREFIXES, MODEL_LIST)):
+            return self._gemini_key_digest(scope, digest)
+        return digest
+
     def _gemini_key_digest(self, scope: Scope, digest: str | None) -> str | None:
         """Return the digest of a key where only clients of Gemini's API put it, else ``digest``.
 
@@ -173,6 +181,18 @@ def _key_digest(headers: list[tuple[bytes, bytes]]) -> str | None:
         if name == b"x-api-key":
             return _digest(value)
     return None
+
+
+def _wants_page(scope: Scope) -> bool:
+    """Return whether a browser asks for a page; programs ask for JSON, or for anything."""
+    accepted = (value for name, value in scope["headers"] if name == b"accept")
+    return scope["method"] in {"GET", "HEAD"} and any(b"text/html" in value for value in accepted)
+
+
+async def _send_to(address: str, send: Send) -> None:
+    headers = [(b"location", address.encode()), (b"content-length", b"0"), (b"vary", b"Accept")]
+    await send({"type": "http.response.start", "status": 302, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _digest(raw: bytes) -> str:
@@ -215,31 +235,3 @@ async def _refuse(
     for name, value in retry_headers(failure.retry_after, failure.code).items():
         headers.append((name.lower().encode(), value.encode()))
     await send_failure(send, scope, failure, headers)
-
-
-def address_of_scope(scope: Mapping[str, Any], *, behind_proxy: bool) -> str:
-    """Return the client's address, read from an ASGI scope.
-
-    ``behind_proxy`` takes the last address of ``X-Forwarded-For``: the proxy itself wrote that one.
-    """
-    if behind_proxy:
-        for name, value in reversed(scope["headers"]):
-            if name == b"x-forwarded-for":
-                return _last(value.decode("latin-1"))
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
-def address_of_request(request: HttpRequest) -> str:
-    """Return the client's address, read from a Django request.
-
-    ``TRUST_PROXY_HEADERS`` decides whether ``X-Forwarded-For`` is read.
-    """
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if settings.TRUST_PROXY_HEADERS and forwarded:
-        return _last(forwarded)
-    return str(request.META.get("REMOTE_ADDR") or "")
-
-
-def _last(forwarded: str) -> str:
-    return forwarded.rsplit(",", 1)[-1].strip()

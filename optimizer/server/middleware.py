@@ -1,4 +1,4 @@
-"""Middleware: a request id for all requests, and Django's own middleware for the admin only.
+"""Middleware: a request id for all requests, and Django's own middleware for pages only.
 
 Django's own middleware is synchronous: each one moves an asynchronous request to a thread and
 back. API requests need none of it, so the classes below let them pass unchanged.
@@ -6,6 +6,7 @@ back. API requests need none of it, so the classes below let them pass unchanged
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
@@ -23,7 +24,12 @@ from django.middleware.security import SecurityMiddleware
 from optimizer.domain.identifiers import new_request_id
 from optimizer.monitoring.request_context import working_on
 
-ADMIN_PATH = "/admin"
+_PAGES = re.compile(r"/(?:admin|me/(?!usage/?$))")
+
+
+def is_page(path: str) -> bool:
+    """Return whether a page is at ``path``: of the admin or of /me, where GET /me/usage is none."""
+    return _PAGES.match(path) is not None
 
 
 class RequestId:
@@ -56,50 +62,50 @@ class Security(SecurityMiddleware):
         return self.process_response(request, response)
 
 
-class AdminOnly:
-    """A mixin for a middleware that requests outside the admin skip."""
+class PagesOnly:
+    """A mixin for a middleware that only pages need; other requests skip it."""
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path.startswith(ADMIN_PATH):
+        if is_page(request.path):
             return await super().__acall__(request)  # type: ignore[misc]
         return await self.get_response(request)  # type: ignore[attr-defined]
 
 
-class Sessions(AdminOnly, SessionMiddleware):
-    """Keeps the sessions of the admin."""
+class Sessions(PagesOnly, SessionMiddleware):
+    """Keeps the sessions of pages."""
 
 
-class Authentication(AdminOnly, AuthenticationMiddleware):
-    """Sets the user of an admin request."""
+class Authentication(PagesOnly, AuthenticationMiddleware):
+    """Sets the user of a page."""
 
 
-class Messages(AdminOnly, MessageMiddleware):
-    """Shows messages in the admin."""
+class Messages(PagesOnly, MessageMiddleware):
+    """Shows messages on pages."""
 
 
-class Frames(AdminOnly, XFrameOptionsMiddleware):
-    """Forbids other sites to show the admin in a frame."""
+class Frames(PagesOnly, XFrameOptionsMiddleware):
+    """Forbids other sites to show pages in a frame."""
 
 
-class ContentPolicy(AdminOnly, CSPMiddleware):
-    """Adds the content security policy to admin pages."""
+class ContentPolicy(PagesOnly, CSPMiddleware):
+    """Adds the content security policy to pages."""
 
 
-class LoginLimit(AdminOnly, AxesMiddleware):
-    """Limits failed logins to the admin."""
+class LoginLimit(PagesOnly, AxesMiddleware):
+    """Limits failed logins."""
 
 
-class Common(AdminOnly, CommonMiddleware):
-    """Adds missing slashes to the URLs of the admin."""
+class Common(PagesOnly, CommonMiddleware):
+    """Adds missing slashes to the URLs of pages."""
 
 
-class Csrf(AdminOnly, CsrfViewMiddleware):
-    """Protects the admin against forged requests; the JSON endpoints use no cookies."""
+class Csrf(PagesOnly, CsrfViewMiddleware):
+    """Protects pages against forged requests; the JSON endpoints use no cookies."""
 
     def process_view(
         self, request: HttpRequest, callback: Any, callback_args: Any, callback_kwargs: Any
     ) -> Any:
-        """Check the token of an admin request; return ``None`` to go on."""
-        if not request.path.startswith(ADMIN_PATH):
+        """Check the token of a page's request; return ``None`` to go on."""
+        if not is_page(request.path):
             return None
         return super().process_view(request, callback, callback_args, callback_kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -17,18 +16,10 @@ from analytics.money import dollars
 from optimizer.control_room.access import staff_permission_required
 from optimizer.lab.connection_test import NotConfigured
 from optimizer.presentation.connections.agents import NAMES, connection
+from optimizer.presentation.connections.snippets import snippets
 from optimizer.wiring.build import get_services
 
 _MAY_VIEW, _MAY_ASK = "analytics.view_requestrecord", "analytics.ask_requestrecord"
-
-
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """An example request; ``install`` is the command that installs its client, if any."""
-
-    name: str
-    code: str
-    install: str = ""
 
 
 def start_page(request: HttpRequest) -> HttpResponse:
@@ -81,44 +72,3 @@ async def test_connection(request: HttpRequest) -> HttpResponseBase:
         page = "admin:analytics_routingmetric_change"
         body["story"] = reverse(page, args=[result.request_id])
     return JsonResponse(body)
-
-
-def snippets(base: str, key: str) -> list[Snippet]:
-    """Return a first request for each common client, ready to copy and run."""
-    question = "What is the capital of France?"
-    header = "" if key == "any" else f"  -H 'authorization: Bearer {key}' \\\n"
-    return [
-        Snippet(
-            "curl",
-            f"curl -s {base}/complete \\\n{header}"
-            "  -H 'content-type: application/json' \\\n"
-            f'  -d \'{{"prompt": "{question}", "auto_route": true}}\'',
-        ),
-        Snippet(
-            "OpenAI",
-            "from openai import OpenAI\n\n"
-            f'client = OpenAI(base_url="{base}/v1", api_key="{key}")\n'
-            "answer = client.chat.completions.create(\n"
-            '    model="auto",\n'
-            f'    messages=[{{"role": "user", "content": "{question}"}}],\n'
-            ")\nprint(answer.choices[0].message.content)",
-            "pip install openai",
-        ),
-        Snippet(
-            "Anthropic",
-            "from anthropic import Anthropic\n\n"
-            f'client = Anthropic(base_url="{base}", api_key="{key}")\n'
-            "answer = client.messages.create(\n"
-            '    model="auto",\n    max_tokens=500,\n'
-            f'    messages=[{{"role": "user", "content": "{question}"}}],\n'
-            ")\nprint(answer.content[0].text)",
-            "pip install anthropic",
-        ),
-        Snippet(
-            "LangChain",
-            "from langchain_openai import ChatOpenAI\n\n"
-            f'model = ChatOpenAI(model="auto", base_url="{base}/v1", api_key="{key}")\n'
-            f'print(model.invoke("{question}").content)',
-            "pip install langchain-openai",
-        ),
-    ]

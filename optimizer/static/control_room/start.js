@@ -1,15 +1,7 @@
 "use strict";
-/* Getting started: copies snippets, shows the first request. */
+/* Getting started: shows the first request. */
 (() => {
   const page = document.getElementById("start");
-
-  for (const button of page.querySelectorAll(".copy")) {
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    });
-  }
 
   const opened = Date.now();
   const source = new EventSource(page.dataset.events);

@@ -13,6 +13,8 @@ from django.test import Client
 from django.urls import clear_url_caches, set_urlconf
 
 import optimizer.urls
+from analytics.access.developers import developer_add, developer_disable
+from analytics.models import Developer, KeyTemplate
 from tests.fakes.identity import CLIENT, SECRET, FakeIdentity
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +30,10 @@ def identity(settings: Any) -> Iterator[FakeIdentity]:
         settings.OIDC_OP_TOKEN_ENDPOINT = f"{fake.url}/token"
         settings.OIDC_OP_USER_ENDPOINT = f"{fake.url}/userinfo"
         settings.OIDC_OP_JWKS_ENDPOINT = f"{fake.url}/jwks"
-        settings.OIDC_ROLES = {"administrator": "operators", "viewer": "finance", "analyst": ""}
+        settings.OIDC_ROLES = {
+            "administrator": "operators", "viewer": "finance", "analyst": "", "developer": "",
+        }  # fmt: skip
+        settings.OIDC_USER_CLAIM = ""
         settings.OIDC_GROUPS_CLAIM = "groups"
         settings.OIDC_RP_SIGN_ALGO, settings.OIDC_USE_PKCE = "RS256", True
         settings.LOGIN_REDIRECT_URL, settings.LOGIN_REDIRECT_URL_FAILURE = "/admin/", FAILED
@@ -117,6 +122,55 @@ def test_an_account_of_ours_with_the_same_address_is_not_taken_over(
     User.objects.create_user("root", "ann@example.com", "a password")
     assert sign_in(identity, Client()) == "/admin/"
     assert not User.objects.get(username="root").is_staff
+
+
+def test_a_developer_comes_to_their_own_page_and_no_further(
+    identity: FakeIdentity, settings: Any
+) -> None:
+    settings.OIDC_ROLES["developer"] = "engineers"
+    template = KeyTemplate.objects.create(name="all", for_single_sign_on=True)
+    identity.claims |= {"groups": ["engineers"], "email_verified": True}
+    client = Client()
+    assert "/admin/sso/authenticate/" in client.get("/me/").content.decode()
+    assert sign_in(identity, client, "?next=/me/") == "/me/"
+    developer = Developer.objects.get()
+    assert (developer.name, developer.template) == ("ann@example.com", template)
+    assert client.get("/me/keys/").status_code == 200
+    user = User.objects.get()
+    assert (user.is_staff, user.is_superuser, user.groups.count()) == (False, False, 0)
+    assert client.get("/admin/").status_code == 302
+    # Whoever leaves the group is out, and in again on return.
+    identity.claims["groups"] = []
+    sign_in(identity, Client())
+    assert client.get("/me/keys/").status_code == 302
+    identity.claims["groups"] = ["engineers"]
+    sign_in(identity, client, "?next=/me/")
+    assert client.get("/me/keys/").status_code == 200
+    # Unless an operator has ended the access.
+    developer_disable(developer)
+    sign_in(identity, client, "?next=/me/")
+    assert client.get("/me/keys/").status_code == 302
+
+
+def test_nobody_becomes_another_developer_by_a_claim_of_their_own(
+    identity: FakeIdentity, settings: Any
+) -> None:
+    settings.OIDC_ROLES["developer"] = "*"
+    identity.claims["groups"] = []
+    theirs = developer_add(Developer(name="ann@example.com"))
+    for verified in (False, None, "true"):
+        identity.claims["email_verified"] = verified
+        sign_in(identity, Client())
+    theirs.refresh_from_db()
+    assert theirs.account is None
+    assert Developer.objects.get(account__isnull=False).name == "sso:42"
+    settings.OIDC_USER_CLAIM = "login"
+    identity.claims |= {"sub": "43", "login": "ann"}
+    sign_in(identity, Client())
+    assert Developer.objects.get(name="ann").account.username == "sso:43"
+    identity.claims["sub"] = "44"
+    sign_in(identity, Client())
+    assert Developer.objects.get(name="sso:44").account.username == "sso:44"
 
 
 @pytest.mark.parametrize(

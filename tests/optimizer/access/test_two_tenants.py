@@ -59,6 +59,8 @@ OF_THE_SERVICE = {
 OF_OPERATORS = ("admin/",)
 OF_MANAGERS = "api/v1/manage/"
 """Need a scope that no usual key has."""
+OF_DEVELOPERS = re.compile(r"me/(?!usage$)")
+"""Pages with a sign-in of their own: test_two_developers walks them."""
 
 
 def paths(patterns: list[Any], before: str = "") -> Iterator[str]:
@@ -83,7 +85,9 @@ def test_every_path_is_classified() -> None:
     unknown = [
         path
         for path in ALL_PATHS
-        if not path.startswith((*OF_OPERATORS, OF_MANAGERS)) and plain(path) not in known
+        if not path.startswith((*OF_OPERATORS, OF_MANAGERS))
+        and not OF_DEVELOPERS.match(path)
+        and plain(path) not in known
     ]
     assert unknown == [], "Say above what a tenant may see there."
     assert {plain(path) for path in ALL_PATHS} >= known
@@ -177,7 +181,7 @@ def seen(answer: httpx.Response) -> dict[str, Any]:
 
 
 def readable(path: str) -> bool:
-    return "<" not in path and not path.startswith(OF_OPERATORS)
+    return not ("<" in path or path.startswith(OF_OPERATORS) or OF_DEVELOPERS.match(path))
 
 
 async def read_all(client: httpx.AsyncClient, red: dict[str, str]) -> dict[str, Any]:
@@ -332,3 +336,29 @@ async def test_no_page_of_the_admin_opens_to_an_api_key(client: httpx.AsyncClien
             answer = await client.get(f"/{path}", headers=red)
             assert MARK not in answer.text, path
             assert path == "admin/login/" or answer.status_code != 200 or "jsi18n" in path, path
+
+
+async def test_no_page_of_a_developer_opens_to_an_api_key_in_a_header(
+    client: httpx.AsyncClient,
+) -> None:
+    blue = await key_of("blue")
+    await blue_acts(client, blue)
+    for path in filter(OF_DEVELOPERS.match, ALL_PATHS):
+        if not re.search(r"[<(]", path):
+            answer = await client.get(f"/{path}", headers=blue)
+            assert MARK not in answer.text, path
+            assert path == "me/" or answer.status_code in {302, 405}, path
+
+
+async def test_a_browser_at_me_gets_the_page_and_a_program_the_figures(
+    client: httpx.AsyncClient,
+) -> None:
+    blue = await key_of("blue")
+    html = {"accept": "text/html,*/*;q=0.8"}
+    answer = await client.get("/me", headers=html)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/me/")
+    assert "With an API key" in (await client.get("/me/")).text
+    for headers in (blue, {**blue, **html}):
+        assert (await client.get("/me", headers=headers)).json()["name"] == "blue"
+    for path, headers in (("/me", {}), ("/v1/me", html), ("/me/usage", html), ("/me/usage/", {})):
+        assert (await client.get(path, headers=headers)).status_code == 401, path

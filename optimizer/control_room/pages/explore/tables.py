@@ -18,9 +18,9 @@ from analytics.reports.exploration.explore import ExploredGroup, ExploredSpendin
 from analytics.reports.exploration.question import MEASURES, TIME, Measure
 from analytics.templatetags.analytics_format import short
 from optimizer.control_room.pages.explore.address import GROUPS, ExploreAddress
-from optimizer.control_room.pages.home.charts import Chart, Series
 from optimizer.control_room.pages.period import ReportPeriod
 from optimizer.presentation.change_causes import signed_dollars
+from optimizer.presentation.charts import Chart, Series
 
 MOST_ROWS = 100
 _FORMATS = {"hour": "%b %-d, %H:%M", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}

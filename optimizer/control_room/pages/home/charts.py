@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
@@ -20,48 +20,10 @@ from analytics.reports.compared import ComparedWith
 from analytics.reports.figures import Figures
 from analytics.reports.time_series import TimeSeries, time_series
 from optimizer.control_room.pages.period import ReportPeriod
-
-Value = str | float | int | None
-"""A value of a chart. Money is an exact decimal as text; the script rounds it to pixels."""
-Unit = Literal["usd", "count", "percent", "ms", "score"]
+from optimizer.presentation.charts import Chart, Series, Value
 
 _MAX_SERIES = 6
 """The most lines or layers of a chart; a reader cannot distinguish more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A series of values, one for each step of the chart.
-
-    ``kind`` is "bar", "line", "dashed" (the previous period) or "limit". ``tone`` names the
-    meaning of the series if that meaning has a colour of its own. ``low`` and ``high`` are the
-    bounds of the values' 95 % confidence intervals.
-    """
-
-    name: str
-    values: Sequence[Value]
-    kind: str = "bar"
-    tone: str = ""
-    low: Sequence[Value] = ()
-    high: Sequence[Value] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A chart over the steps of a period.
-
-    ``rows`` holds, for each step, the address of the list of requests behind it. ``stacked``
-    draws the bars on top of each other.
-    """
-
-    id: str
-    title: str
-    unit: Unit
-    series: Sequence[Series]
-    note: str = ""
-    stacked: bool = False
-    wide: bool = False
-    rows: Sequence[str] = field(default_factory=list)
 
 
 def charts(

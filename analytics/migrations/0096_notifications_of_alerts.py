@@ -39,6 +39,6 @@ def forwards(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("analytics", "0120_notification_places")]
+    dependencies = [("analytics", "0095_notification_places")]
 
     operations = [migrations.RunPython(forwards, migrations.RunPython.noop)]

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0121_notifications_of_alerts'),
+        ('analytics', '0096_notifications_of_alerts'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0122_alert_episodes'),
+        ('analytics', '0097_alert_episodes'),
     ]
 
     operations = [
