@@ -168,6 +168,14 @@ class ModelCalls:
         self._follow_ups.begin(call.analyzed, recorded.result)
         return recorded
 
+    async def prepare(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision
+    ) -> AnalyzedRequest:
+        """Return the request as the levers change it for its model."""
+        if self._levers is not None and self._levers.needed:
+            return await self._levers.prepare(analyzed, decision)
+        return analyzed
+
     async def _begin(self, call: _Call, *, streamed: bool = False) -> RoutingDecision:
         """Hold what the call may use, decide, and let levers change the request."""
         if call.analyzed.request.client.tokens_per_minute is not None:

@@ -88,7 +88,6 @@ class RoutingService:
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
     ) -> None:
-        self._levers = levers
         self._options = options
         self._accounting = accounting
         self._cache = cache
@@ -394,9 +393,7 @@ class RoutingService:
         self, analyzed: AnalyzedRequest, decision: RoutingDecision
     ) -> AnalyzedRequest:
         """Return the request as the levers change it for its model."""
-        if self._levers is not None and self._levers.needed:
-            return await self._levers.prepare(analyzed, decision)
-        return analyzed
+        return await self._calls.prepare(analyzed, decision)
 
     def follow(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         """Begin what follows an answer that was recorded elsewhere. Never raises."""

@@ -31,6 +31,8 @@ from providers.openrouter_indices import fetch_indices
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import Asked, FakeProvider, Reply
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture(autouse=True)
 def data_dir(settings: LazySettings, tmp_path: Path) -> Path:
@@ -169,7 +171,6 @@ def test_a_fit_takes_no_model(tmp_path: Path) -> None:
         run("gpt-oss-120b", *files)
 
 
-@pytest.mark.django_db
 def test_a_difference_that_rounds_to_nothing_is_not_shown() -> None:
     assert "-0.00" not in run("claude-opus-5-5")
     assert not re.search(r"-0\.0\b", run("--json"))
@@ -310,7 +311,6 @@ def test_a_predictor_of_ones_own_goes_by_tiers(monkeypatch: pytest.MonkeyPatch) 
     assert routing_abilities() is None
 
 
-@pytest.mark.django_db
 def test_one_model_has_a_place_a_length_and_a_speed_by_effort() -> None:
     RequestRecordFactory.create_batch(
         25, provider="groq", model="openai/gpt-oss-120b", effort="high", tokens_out=2000,
@@ -325,7 +325,6 @@ def test_one_model_has_a_place_a_length_and_a_speed_by_effort() -> None:
     assert "not stated" in by_effort
 
 
-@pytest.mark.django_db
 def test_the_results_of_one_model_name_their_sources() -> None:
     text = run("gpt-6.1-terra")
     published = [r for r in load_abilities().results_of("gpt-6.1-terra") if not r.effort]

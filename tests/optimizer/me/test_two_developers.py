@@ -54,7 +54,7 @@ def test_her_pages_show_her_rows_alone(annas: Client, ann: Person, bob: Person) 
     assert seen >= 5
     # Both used the same id for a session: hers has her calls and her costs.
     session = annas.get(reverse("me:session"), {"id": "shared-run"}).content.decode()
-    assert "$0.250000" in session
+    assert "$0.25" in session
     assert str(ann.request.pk) in session
 
 

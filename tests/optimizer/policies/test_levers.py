@@ -248,7 +248,7 @@ async def test_a_request_is_sent_as_its_arm_says_and_recorded_as_the_client_aske
     await Lever.objects.acreate(name="short_answers", mode="prove", control_share=0.5)
     client = await start()
     services = get_services()
-    services.routing._levers = RequestLevers(services.levers, [_Shout()])
+    services.routing._calls._levers = RequestLevers(services.levers, [_Shout()])
     for n in range(16):
         await ask(client, f"what is {n} and {n}?")
     await ask(client, "a quiet question")

@@ -65,7 +65,7 @@ async def test_the_same_model_answers_once_more_without_the_lever(
     await Lever.objects.acreate(name="short_answers", mode="prove", control_share=0.5)
     client = await start()
     services = get_services()
-    services.routing._levers = RequestLevers(services.levers, [_Short()])
+    services.routing._calls._levers = RequestLevers(services.levers, [_Short()])
     for n in range(10):
         await ask(client, f"What is the capital of France, {n}?")
     treated = {
@@ -115,7 +115,7 @@ async def test_a_cached_answer_that_was_left_alone_is_no_answer_without_another_
     await Lever.objects.acreate(name="short_answers", mode="prove", control_share=0.01)
     client = await start()
     services = get_services()
-    services.routing._levers = RequestLevers(services.levers, [_Short()])
+    services.routing._calls._levers = RequestLevers(services.levers, [_Short()])
     for n in range(9):
         await ask(client, f"What is the capital of {('France', 'Spain', 'Peru')[n % 3]}?")
     rows = [row async for row in RequestRecord.objects.filter(levers__has_key="response_cache")]
@@ -144,7 +144,7 @@ async def test_a_tool_that_a_lever_adds_keeps_no_answer_from_the_judge(
     await Lever.objects.acreate(name="compression", mode="on")
     client = await start()
     services = get_services()
-    services.routing._levers = RequestLevers(services.levers, [_Tooled()])
+    services.routing._calls._levers = RequestLevers(services.levers, [_Tooled()])
     await ask(client, "What is the capital of France?")
     assert [one.source async for one in Comparison.objects.all()] == ["judge"]
 
@@ -157,6 +157,6 @@ async def test_a_lever_that_is_not_being_proven_is_not_judged(
     await Lever.objects.acreate(name="short_answers", mode=mode)
     client = await start()
     services = get_services()
-    services.routing._levers = RequestLevers(services.levers, [_Short()])
+    services.routing._calls._levers = RequestLevers(services.levers, [_Short()])
     await ask(client, "What is the capital of France?")
     assert not await Comparison.objects.acount()

@@ -335,7 +335,7 @@ async def test_nothing_is_asked_of_the_database_where_it_is_off(
     agent = OpenAIAgent()
     scripted(agent, providers["openrouter"], [says(("text", "Yes."))])
     client = await start()
-    levers = get_services().routing._levers
+    levers = get_services().routing._calls._levers
     assert levers is not None
     assert not levers.needed
     agent.person("Hi")
