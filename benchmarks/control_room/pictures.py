@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -26,6 +28,8 @@ IMAGES = ROOT / "docs" / "images"
 _WIDTH, _HEIGHT = 1300, 900
 _TALLEST = 1500
 _PROMPT = "Analyze and compare two designs for a rate limiter, step by step."
+_KEYS_MODELS = ("auto", "claude-opus-5-5", "auto", "claude-haiku-5-5")
+_DEVELOPERS_PASSWORD = "kangaroo-lamp-41"
 _MEASURED = {"gateway-0ms.png", "gateway-50ms.png", "router-evaluation.png"}
 
 
@@ -99,6 +103,10 @@ def photograph(out: Path, requests: int) -> set[str]:
                     service.chat(f"{_PROMPT} (Case {n // 3}.)", "ann", "search", stream=n % 4 == 0)
                 for name, prepare in _OF_THE_SERVICE.items():
                     take(name, prepare)
+                # Once there is a key, requests need one.
+                invitation = running.manage("invite", "ann", "--url", service.url)
+                take("key.png", lambda page: _key(page, service.url))
+                take("me.png", lambda page: _me(page, invitation.strip().splitlines()[-1]))
                 browser.close()
                 return made
         finally:
@@ -164,6 +172,37 @@ def _playground(page: Page) -> None:
 
 def _models(page: Page) -> None:
     page.goto("/admin/models/")
+
+
+def _key(page: Page, url: str) -> None:
+    """Make a developer's key in the admin, use it, and open its page."""
+    page.goto("/admin/analytics/apikey/add/")
+    page.get_by_label("Name:").fill("ann's laptop")
+    page.locator("#select2-id_user-container").click()
+    page.locator(".select2-search__field").fill("ann")
+    page.get_by_role("option", name="ann").first.click()
+    page.get_by_label("May spend, USD:").fill("0.05")
+    page.get_by_role("button", name="Save", exact=True).click()
+    secret = page.locator(".secret").inner_text()
+    for n in range(40):
+        body = {
+            "model": _KEYS_MODELS[n % len(_KEYS_MODELS)],
+            "messages": [{"role": "user", "content": f"{_PROMPT} (Question {n}.)"}],
+            "max_tokens": 100,
+        }
+        headers = {"authorization": f"Bearer {secret}", "x-session-id": f"work-{n // 8}"}
+        httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+    page.get_by_role("link", name="What ann's laptop spends").click()
+    page.wait_for_selector(".burn-down canvas")
+
+
+def _me(page: Page, invitation: str) -> None:
+    page.context.clear_cookies()
+    page.goto(invitation)
+    page.get_by_label("Password", exact=True).fill(_DEVELOPERS_PASSWORD)
+    page.get_by_label("Password again").fill(_DEVELOPERS_PASSWORD)
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_selector(".own-charts canvas, .chart.spend canvas")
 
 
 _OF_THE_DEMO = {
