@@ -401,8 +401,8 @@ class Accounting:
             # tier that it asked for.
             usage = replace(usage, service_tier="")
             cost = self._prices.cost(completion.provider, completion.model, usage)
-        alone = tuple(call for call in usage.beside if not call[1].by_gateway)
-        if len(alone) < len(usage.beside):
+        if usage.beside and any(call.by_gateway for _, call in usage.beside):
+            alone = tuple(call for call in usage.beside if not call[1].by_gateway)
             # What the provider charged is for all calls, of which the client would have made one.
             usage = replace(usage, beside=alone, reported_cost=None)
             cost = self._prices.cost(completion.provider, completion.model, usage)
