@@ -12,21 +12,24 @@ class Migration(migrations.Migration):
             model_name='alert',
             name='one_alert_a_period',
         ),
-        migrations.RemoveField(
+        # Workers of the version before still read and write these columns.
+        migrations.AlterField(
             model_name='alert',
             name='attempts',
+            field=models.PositiveIntegerField(default=0, db_default=0),
         ),
-        migrations.RemoveField(
-            model_name='alert',
-            name='claimed_at',
-        ),
-        migrations.RemoveField(
-            model_name='alert',
-            name='delivered_at',
-        ),
-        migrations.RemoveField(
+        migrations.AlterField(
             model_name='alert',
             name='error',
+            field=models.CharField(max_length=300, blank=True, default='', db_default=''),
+        ),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.RemoveField(model_name='alert', name='attempts'),
+                migrations.RemoveField(model_name='alert', name='claimed_at'),
+                migrations.RemoveField(model_name='alert', name='delivered_at'),
+                migrations.RemoveField(model_name='alert', name='error'),
+            ],
         ),
         migrations.AddConstraint(
             model_name='alert',

@@ -204,6 +204,6 @@ def test_a_cascade_shows_its_checks_and_what_each_call_cost(admin_client: Client
     ]
     assert "after a check failed" in story.calls[1].role
     page = page_of(decision, admin_client)
-    for words in ("so claude/claude-haiku-5-5 was asked", "the answer is no JSON", "$0.001500"):
+    for words in ("so claude/claude-haiku-5-5 was asked", "the answer is no JSON", "$0.0015"):
         assert words in page
     assert "Earlier calls that failed" not in page

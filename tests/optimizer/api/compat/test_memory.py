@@ -57,7 +57,7 @@ async def test_ten_thousand_tokens_are_held_as_text_alone(client: Any, wire: str
     services = get_services()
     # What another thread reads meanwhile is not the stream's.
     services._fast_refresher.close()
-    services.caller.providers["claude"] = LongWinded()  # type: ignore[index]
+    services.caller.providers.replace({"claude": LongWinded()})  # type: ignore[attr-defined]
     ask = GatewayRequest(
         Chat.of_prompt("Count."), "Count.", "key", only=frozenset({("claude", "claude-haiku-4-5")})
     )
