@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.migrations import AddField, DeleteModel, RemoveField, RenameField
+from django.db.migrations import AddField, CreateModel, DeleteModel, RemoveField, RenameField
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
@@ -63,8 +63,9 @@ def test_a_migration_lets_the_workers_of_the_version_before_go_on() -> None:
     for (app, name), migration in loader.disk_migrations.items():
         if app != "analytics" or int(name[:4]) <= LAST_WITHOUT_THIS_RULE:
             continue
+        made = {one.name_lower for one in migration.operations if isinstance(one, CreateModel)}
         for operation in migration.operations:
             assert not isinstance(operation, RemoveField | RenameField | DeleteModel), name
-            if isinstance(operation, AddField):
+            if isinstance(operation, AddField) and operation.model_name_lower not in made:
                 field = operation.field
                 assert field.null or field.has_db_default(), f"{name}: {operation.name}"
