@@ -1,4 +1,4 @@
-"""Form fields for JSON lists."""
+"""Form fields and widgets of the admin: lists of texts, dates with times, months."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
+
+from analytics.reports.statement import month_of
 
 
 class ChoicesField(forms.MultipleChoiceField):
@@ -42,3 +44,32 @@ class LabelledDateTime(AdminSplitDateTime):
         super().__init__(attrs)
         for widget, part in zip(self.widgets, ("date", "time"), strict=True):
             widget.attrs["aria-label"] = f"{what}, {part} (UTC)" if what else f"{part} (UTC)"
+
+
+class UtcDateTimeField(forms.DateTimeField):
+    """An optional date and time (UTC), picked in one box of the browser."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        super().__init__(required=False, widget=widget, **options)
+
+
+class MonthField(forms.RegexField):
+    """A month like "2026-10", as text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            r"^\d{4}-\d{2}$",
+            widget=forms.TextInput(attrs={"type": "month"}),
+            error_messages={"invalid": "Write a month like 2026-10."},
+            **options,
+        )
+
+    def clean(self, value: Any) -> str:
+        """Return the text of a month that exists. Raises ``ValidationError``."""
+        text: str = super().clean(value)
+        try:
+            month_of(text)
+        except ValueError:
+            raise forms.ValidationError(self.error_messages["invalid"], "invalid") from None
+        return text
