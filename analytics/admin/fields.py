@@ -1,4 +1,4 @@
-"""Form fields and widgets of the admin: lists of texts, dates with times, months."""
+"""Form fields and widgets of the admin: lists of texts, dates with times."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
-
-from analytics.reports.statement import month_of
 
 
 class ChoicesField(forms.MultipleChoiceField):
@@ -52,24 +50,3 @@ class UtcDateTimeField(forms.DateTimeField):
     def __init__(self, **options: Any) -> None:
         widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
         super().__init__(required=False, widget=widget, **options)
-
-
-class MonthField(forms.RegexField):
-    """A month like "2026-10", as text."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            r"^\d{4}-\d{2}$",
-            widget=forms.TextInput(attrs={"type": "month"}),
-            error_messages={"invalid": "Write a month like 2026-10."},
-            **options,
-        )
-
-    def clean(self, value: Any) -> str:
-        """Return the text of a month that exists. Raises ``ValidationError``."""
-        text: str = super().clean(value)
-        try:
-            month_of(text)
-        except ValueError:
-            raise forms.ValidationError(self.error_messages["invalid"], "invalid") from None
-        return text
