@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db.models.functions import TruncDay
 
-from analytics.alerts.reading import PLACES, Reading, above, below, period_start, start_of_day
+from analytics.alerts.reading import PLACES, Reading, above, below, period_start
 from analytics.alerts.unusual_spend import unusual_spend
 from analytics.ledger.savings import cost_savings
 from analytics.models import AlertRule, DailyTotal
@@ -18,7 +18,7 @@ from analytics.reports.daily_spending import DailySpending
 from analytics.reports.exploration.cells import kept_cells
 from analytics.reports.exploration.scans import CellQuery
 from analytics.reports.intervals import MIN_REQUESTS
-from analytics.reports.rollup_coverage import RollupCoverage, day_of
+from analytics.reports.rollup_coverage import RollupCoverage, day_of, start_of_day
 
 _FORECAST_DAYS = 38
 """Days that a forecast reads: those of this month, and the week before it."""
