@@ -13,7 +13,7 @@ from analytics.models import Lever
 from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet, StrictModelSerializer
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.domain.levers import LEVERS
-from optimizer.wiring.operation.levers import lever_change, lever_find
+from optimizer.wiring.operation.levers import lever_change, lever_find, lever_rows
 
 
 @extend_schema_serializer(component_name="ManagedLeverInput")
@@ -56,7 +56,7 @@ class ManagedLeversViewSet(ManageViewSet):
     )
     def list(self, request: Request) -> Response:
         """Return all levers as they are used now."""
-        return Response({"data": [self._shown(name) for name in LEVERS]})
+        return Response({"data": [self._shown(row) for row in lever_rows(self.services.levers)]})
 
     @extend_schema(
         operation_id="manage_levers_show",
@@ -66,7 +66,7 @@ class ManagedLeversViewSet(ManageViewSet):
     )
     def retrieve(self, request: Request, name: str) -> Response:
         """Return one lever."""
-        return Response(self._shown(name))
+        return Response(self._shown(lever_find(self.services.levers, name)))
 
     @extend_schema(
         operation_id="manage_levers_change",
@@ -82,16 +82,13 @@ class ManagedLeversViewSet(ManageViewSet):
         sent = LeverInput(row, data=request.data, partial=True)
         sent.is_valid(raise_exception=True)
         lever_change(levers, row, sent.validated_data, who=self.actor(request))
-        return Response(self._shown(name))
+        return Response(self._shown(row))
 
-    def _shown(self, name: str) -> dict[str, Any]:
-        levers = self.services.levers
-        levers.refresh()
-        row = lever_find(levers, name)
-        state = levers.states[name]
+    def _shown(self, row: Lever) -> dict[str, Any]:
+        state = self.services.levers.states[row.name]
         return {
-            "name": name,
-            "what": LEVERS[name],
+            "name": row.name,
+            "what": LEVERS[row.name],
             "mode": state.mode,
             "control_share": state.control_share,
             "options": state.options,

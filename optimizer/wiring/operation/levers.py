@@ -16,15 +16,19 @@ from optimizer.policies.levers import ActiveLevers
 from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
 
 
-def lever_find(levers: ActiveLevers, name: str) -> Lever:
-    """Return the row of a lever; one that nobody has set has its mode in force, and is not stored.
+def lever_rows(levers: ActiveLevers) -> list[Lever]:
+    """Return a row for each lever; that of one that nobody has set is not stored."""
+    levers.refresh()
+    stored = {row.name: row for row in levers_load()}
+    return [stored.get(name) or Lever(name=name, mode=levers.states[name].mode) for name in LEVERS]
 
-    Raises :class:`UnknownTarget`.
-    """
-    if name not in LEVERS:
+
+def lever_find(levers: ActiveLevers, name: str) -> Lever:
+    """Return the row of one lever, as :func:`lever_rows` does. Raises :class:`UnknownTarget`."""
+    row = next((row for row in lever_rows(levers) if row.name == name), None)
+    if row is None:
         raise UnknownTarget(f"There is no lever {name!r}.")
-    row = next((row for row in levers_load() if row.name == name), None)
-    return row or Lever(name=name, mode=levers.states[name].mode)
+    return row
 
 
 def lever_change(

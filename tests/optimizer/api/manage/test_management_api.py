@@ -8,6 +8,8 @@ import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIRequestFactory
 
@@ -16,6 +18,8 @@ from analytics.access.keys import key_make
 from analytics.models import ApiKey, LeverChange, Project, RuleChange, Team
 from analytics.models.keys import MANAGE_SCOPES
 from optimizer.api.manage.keys import ManagedKeysViewSet
+from optimizer.api.manage.levers import ManagedLeversViewSet
+from optimizer.domain.levers import LEVERS
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider
@@ -306,3 +310,17 @@ def test_a_list_of_keys_names_their_teams_in_one_query(django_assert_num_queries
     with django_assert_num_queries(1):
         answer = listed(APIRequestFactory().get("/"))
     assert [key["team"] for key in answer.data["data"]] == ["red", "blue", "green"]
+
+
+async def test_all_levers_are_read_together(start: Start) -> None:
+    await start()
+
+    @sync_to_async
+    def queries() -> int:
+        listed = ManagedLeversViewSet.as_view({"get": "list"})
+        with CaptureQueriesContext(connection) as captured:
+            answer = listed(APIRequestFactory().get("/"))
+        assert len(answer.data["data"]) == len(LEVERS)
+        return len(captured)
+
+    assert await queries() <= 3
