@@ -116,7 +116,7 @@ def _usable_template(developer: Developer) -> KeyTemplate:
     if developer.template is None:
         raise OwnKeyError("No template is set for you: ask an operator for keys.")
     if not developer.template.usable:
-        raise OwnKeyError("Keys are not made by your template any more: ask an operator.")
+        raise OwnKeyError("Your template allows no new keys any more: ask an operator.")
     return developer.template
 
 

@@ -52,7 +52,7 @@ def unusual_reading(rule: AlertRule, now: datetime) -> Reading:
     if not windows:
         text = "too little spending, or less than three weeks of it, to know what is usual."
         return Reading(rule, today, None, passed=False, text=text)
-    passing = [one for one in windows if one.figures.is_unusual and one.excess > rule.limit]
+    passing = [w for w in windows if w.figures.is_unusual and w.excess > rule.limit]
     spend = (passing or windows)[0]
     figures, hours = spend.figures, spend.hours
     span = "hour" if hours == 1 else f"{hours} hours"
@@ -61,7 +61,7 @@ def unusual_reading(rule: AlertRule, now: datetime) -> Reading:
         f"{dollars(_usd(figures.amount))}; usual for this time of the week is "
         f"{dollars(_usd(figures.expected))}, unusual from {dollars(_usd(figures.bound))} on."
     )
-    calm = all(one.figures.is_calm or one.excess <= rule.limit / 2 for one in windows)
+    calm = all(w.figures.is_calm or w.excess <= rule.limit / 2 for w in windows)
     return Reading(rule, today, spend.excess, bool(passing), text, calm=calm)
 
 

@@ -72,7 +72,7 @@ class ManagedProvidersViewSet(ManageViewSet):
     )
     def list(self, request: Request) -> Response:
         """Return all providers, configured ones first."""
-        return Response({"data": [_shown(one) for one in self.services.operation.standings()]})
+        return Response({"data": list(map(_shown, self.services.operation.standings()))})
 
     @extend_schema(
         operation_id="manage_providers_show",

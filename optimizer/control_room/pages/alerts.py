@@ -39,7 +39,7 @@ def alerts_page(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Alerts",
-        "room": alerts_overview(now),
+        "overview": alerts_overview(now),
         "mutes": MUTES,
         "starters": _STARTERS,
         "may_change": user.has_perm("analytics.change_alertrule"),

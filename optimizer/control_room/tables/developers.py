@@ -26,7 +26,7 @@ class KeyTemplateForm(forms.ModelForm):
     )
     until = UtcDateTimeField(
         label="Ends at (UTC)",
-        help_text="No key is made or replaced by it afterwards. Empty: it does not end.",
+        help_text="Afterwards, nobody makes or replaces keys by it. Empty: it does not end.",
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -63,8 +63,8 @@ class NameSelect(forms.Select):
 class KeyForm(forms.ModelForm):
     """Edits what a key may do and its limits.
 
-    A user who is a developer's name makes that developer the owner of the key. ``filled_in_by``
-    is who fills in the form; the admin sets it.
+    If ``user`` is a developer's name, that developer owns the key. The admin sets
+    ``filled_in_by`` to the user who fills in the form.
     """
 
     filled_in_by: Any = None
