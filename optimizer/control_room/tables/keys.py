@@ -60,7 +60,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
         js = (
             "chartjs/chart.js",
-            Script("analytics/spend_chart.js", type="module"),
+            Script("control_room/spend_chart.js", type="module"),
             Script("analytics/burn_down.js", type="module"),
         )
 
@@ -82,7 +82,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         if obj is None:
             options["form"] = NewKeyForm
         form: Any = super().get_form(request, obj, change, **options)
-        return type("OwnKeyForm", (form,), {"filled_in_by": request.user})
+        return type("KeyFormOfUser", (form,), {"filled_in_by": request.user})
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields by what they are for; what few need is folded."""
