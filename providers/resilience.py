@@ -128,12 +128,14 @@ class ResilientCaller:
 
         A dated edition, ``snapshot_of`` a model, is off with that model.
         """
-        return provider in self.providers and not self.is_off(provider, model, snapshot_of)
+        if provider not in self.providers:
+            return False
+        return not self.switched_off or not self.is_off(provider, model, snapshot_of)
 
     def is_off(self, provider: str, model: str, snapshot_of: str = "") -> bool:
         """Return whether the model, or the one that it is a dated edition of, is switched off."""
         off = self.switched_off
-        return bool(off) and ((provider, model) in off or (provider, snapshot_of) in off)
+        return (provider, model) in off or (provider, snapshot_of) in off
 
     def wire_of(self, provider: str) -> str:
         """Return the wire of a configured provider; empty if it is not configured any more."""

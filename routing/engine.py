@@ -106,7 +106,7 @@ class RoutingEngine:
             decision = stay_with_cached_model(decision, situation)
         if context.turn == "compaction":
             decision = prefer_long_context(decision, situation)
-        if self._guarantees is not None:
+        if self._guarantees is not None and self._guarantees.active is not None:
             decision = apply_guarantee(decision, situation, self._guarantees.guarantee())
         if context.effect.preferred is not None:
             decision = prefer_rule_model(decision, situation)

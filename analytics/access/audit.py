@@ -22,6 +22,9 @@ _OF_THE_ROW = frozenset({"id", "created_at"})
 """Fields that nobody sets."""
 
 
+_NAME = 150
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who changes something: the ``account`` of the trail, and on whose behalf it acts."""
@@ -31,8 +34,9 @@ class Actor:
 
     @property
     def name(self) -> str:
-        """Return both as one text, for records that have one column for it."""
-        return f"{self.account} ({self.behalf})" if self.behalf else self.account
+        """Return both as one text, cut to what the histories of rules and levers store."""
+        name = f"{self.account} ({self.behalf})" if self.behalf else self.account
+        return name[:_NAME]
 
 
 def audit_added(row: Model, message: str, *, who: Actor | None = None) -> None:

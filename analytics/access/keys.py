@@ -17,6 +17,8 @@ from analytics.access.versioned_rows import save_versioned, version_of
 from analytics.models import ApiKey
 
 _KEY_PREFIX = "aco_"
+OVERLAP = timedelta(days=1)
+"""How long a key that people replace in the admin or at /me stays valid."""
 _SHOWN = 12
 """Characters of the secret that stay readable, to recognise a key by."""
 _TEAM = "team:"

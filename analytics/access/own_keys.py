@@ -10,12 +10,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from analytics.access.key_budgets import developer_budget_keep
-from analytics.access.keys import NewKey, key_make, key_revoke, key_rotate, keys_valid
+from analytics.access.keys import OVERLAP, NewKey, key_make, key_revoke, key_rotate, keys_valid
 from analytics.models import ApiKey, Developer, KeyTemplate
 from analytics.models.keys import default_scopes
 
-OVERLAP = timedelta(days=1)
-"""How long a key that a developer replaced stays valid."""
 LABEL_CHARS = 24
 
 
@@ -76,7 +74,7 @@ def own_key_make(developer: Developer, *, label: str, days: int | None = None) -
 
 @transaction.atomic
 def own_key_rotate(developer: Developer, pk: int) -> NewKey:
-    """Replace one of the developer's keys, which stays valid for :data:`OVERLAP`.
+    """Replace one of the developer's keys, which stays valid for a day.
 
     A key made by a template gets what the template says now. One made by an operator keeps its
     rights and its end. Raises :class:`OwnKeyError`.
@@ -118,7 +116,7 @@ def _usable_template(developer: Developer) -> KeyTemplate:
     if developer.template is None:
         raise OwnKeyError("No template is set for you: ask an operator for keys.")
     if not developer.template.usable:
-        raise OwnKeyError("Keys are not made by your template any more: ask an operator.")
+        raise OwnKeyError("Your template allows no new keys any more: ask an operator.")
     return developer.template
 
 

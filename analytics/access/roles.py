@@ -97,13 +97,19 @@ _RIGHTS_OF_SCOPES = {
 }
 
 
-def scopes_beyond(user: Any, scopes: Iterable[str]) -> list[str]:
-    """Return the scopes for which ``user`` lacks the rights in the admin: no key may give more."""
-    return [
+class ScopesBeyondRights(ValueError):
+    """A user gives a key more than their own rights; the message names the scopes."""
+
+
+def scopes_check(user: Any, scopes: Iterable[str]) -> None:
+    """Raise :class:`ScopesBeyondRights` for scopes whose rights in the admin ``user`` lacks."""
+    beyond = sorted(
         scope
-        for scope in scopes
+        for scope in set(scopes)
         if not user.has_perms([f"analytics.{right}" for right in _RIGHTS_OF_SCOPES.get(scope, ())])
-    ]
+    )
+    if beyond:
+        raise ScopesBeyondRights(f"You lack the rights for these scopes: {', '.join(beyond)}.")
 
 
 def roles_make(**_: Any) -> None:

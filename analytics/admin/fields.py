@@ -1,4 +1,4 @@
-"""Form fields for JSON lists."""
+"""Form fields and widgets of the admin: lists of texts, dates with times."""
 
 from __future__ import annotations
 
@@ -42,3 +42,11 @@ class LabelledDateTime(AdminSplitDateTime):
         super().__init__(attrs)
         for widget, part in zip(self.widgets, ("date", "time"), strict=True):
             widget.attrs["aria-label"] = f"{what}, {part} (UTC)" if what else f"{part} (UTC)"
+
+
+class UtcDateTimeField(forms.DateTimeField):
+    """An optional date and time (UTC), picked in one box of the browser."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        super().__init__(required=False, widget=widget, **options)

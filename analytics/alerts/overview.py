@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 
 from analytics.alerts.outbox import undelivered
 from analytics.models import Alert, AlertRule, Digest, DigestIssue, Notification
@@ -44,7 +44,6 @@ def alerts_overview(now: datetime) -> AlertsOverview:
     rules = AlertRule.objects.annotate(is_firing=Exists(firing)).prefetch_related("channels")
     latest = Notification.objects.filter(channel=OuterRef("pk")).order_by("-created_at")
     channels = NotificationChannel.objects.annotate(
-        sent=Count("notifications", filter=Q(notifications__delivered_at__isnull=False)),
         last_error=Subquery(latest.values("error")[:1]),
         last_at=Subquery(latest.values("delivered_at")[:1]),
     )

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db.models.functions import TruncDay
 
-from analytics.alerts.reading import PLACES, Reading, above, below, period_start, start_of_day
+from analytics.alerts.reading import PLACES, Reading, above, below, period_start
 from analytics.alerts.unusual_spend import unusual_spend
 from analytics.ledger.savings import cost_savings
 from analytics.models import AlertRule, DailyTotal
@@ -18,7 +18,7 @@ from analytics.reports.daily_spending import DailySpending
 from analytics.reports.exploration.cells import kept_cells
 from analytics.reports.exploration.scans import CellQuery
 from analytics.reports.intervals import MIN_REQUESTS
-from analytics.reports.rollup_coverage import RollupCoverage, day_of
+from analytics.reports.rollup_coverage import RollupCoverage, day_of, start_of_day
 
 _FORECAST_DAYS = 38
 """Days that a forecast reads: those of this month, and the week before it."""
@@ -52,7 +52,7 @@ def unusual_reading(rule: AlertRule, now: datetime) -> Reading:
     if not windows:
         text = "too little spending, or less than three weeks of it, to know what is usual."
         return Reading(rule, today, None, passed=False, text=text)
-    passing = [one for one in windows if one.figures.is_unusual and one.excess > rule.limit]
+    passing = [w for w in windows if w.figures.is_unusual and w.excess > rule.limit]
     spend = (passing or windows)[0]
     figures, hours = spend.figures, spend.hours
     span = "hour" if hours == 1 else f"{hours} hours"
@@ -61,7 +61,7 @@ def unusual_reading(rule: AlertRule, now: datetime) -> Reading:
         f"{dollars(_usd(figures.amount))}; usual for this time of the week is "
         f"{dollars(_usd(figures.expected))}, unusual from {dollars(_usd(figures.bound))} on."
     )
-    calm = all(one.figures.is_calm or one.excess <= rule.limit / 2 for one in windows)
+    calm = all(w.figures.is_calm or w.excess <= rule.limit / 2 for w in windows)
     return Reading(rule, today, spend.excess, bool(passing), text, calm=calm)
 
 

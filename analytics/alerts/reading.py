@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from analytics.models import AlertRule
@@ -42,11 +42,6 @@ def period_start(period: str, today: date) -> date:
     if period == AlertRule.Period.WEEK:
         return today - timedelta(days=today.weekday())
     return today
-
-
-def start_of_day(day: date) -> datetime:
-    """Return the moment (UTC) that ``day`` begins."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def above(

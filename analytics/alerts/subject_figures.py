@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from django.db.models import QuerySet
 
-from analytics.alerts.reading import Reading, period_start, start_of_day
+from analytics.alerts.reading import Reading, period_start
 from analytics.autopilot.steps import decisive_steps
 from analytics.budgets.report import standings
 from analytics.models import AgentSession, AlertRule, Budget
 from analytics.money import dollars
-from analytics.reports.rollup_coverage import day_of
+from analytics.reports.rollup_coverage import day_of, start_of_day
 
 _MOST_RUNAWAYS = _MOST_STEPS = _MOST_ACCOUNTS = 100
 BUDGET_STEPS = (50, 80, 100)

@@ -87,7 +87,7 @@ def compare_hours(
         check = check_amount(moments[:-1], moments[-1], FALSE_ALARMS / len(WINDOWS))
         if check is not None:
             checks.append(UnusualSpend(width, until, check))
-    return sorted(checks, key=lambda one: -one.figures.amount / one.figures.bound)
+    return sorted(checks, key=lambda spend: -spend.figures.amount / spend.figures.bound)
 
 
 def _moments(amounts: Floats, places: Places) -> Floats | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from analytics.access.keys import team_of
+from analytics.access.keys import team_of, tenant_of
 from analytics.budgets.periods import BudgetWindow, window_at
 from analytics.models import ApiKey, Budget, RequestRecord
 from routing.dated_names import undated
@@ -47,6 +47,12 @@ class Payer:
         if tenant and session:
             session = f"{tenant}/{session}"[:_LONGEST_SUBJECT]
         return cls(key, user, team_of(tenant), project, tenant, session)
+
+    @classmethod
+    def of_key(cls, key: ApiKey) -> Payer:
+        """Return the payer of what is asked with ``key``, outside of any session."""
+        project = key.project.name if key.project else ""
+        return cls.of(key=key.prefix, user=key.user, tenant=tenant_of(key), project=project)
 
     @property
     def session_id(self) -> str:

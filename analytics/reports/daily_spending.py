@@ -12,6 +12,7 @@ from statistics import median
 
 from analytics.models import DailyTotal
 from analytics.money import MoneySum
+from analytics.reports.rollup_coverage import start_of_day
 
 _ZERO = Decimal(0)
 _PACE_DAYS = 7
@@ -82,7 +83,7 @@ class DailySpending:
             return None
         pace = sum((cost for _, cost in latest), _ZERO) / len(latest)
         spent = sum((cost for _, cost in self.days(today.replace(day=1), today)), _ZERO)
-        passed = Decimal((now.astimezone(UTC) - _midnight(today)).total_seconds()) / 86_400
+        passed = Decimal((now.astimezone(UTC) - start_of_day(today)).total_seconds()) / 86_400
         left = monthrange(today.year, today.month)[1] - today.day + (1 - passed)
         return MonthForecast(today, spent, spent + pace * left)
 
@@ -105,7 +106,3 @@ class DailySpending:
                 provider, model = max(models, key=lambda ref: models[ref])
                 unusual.append(UnusualDay(day, cost, float(cost / usual), provider, model))
         return sorted(unusual, key=lambda each: -each.cost)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

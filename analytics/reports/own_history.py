@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Max, Min, Q
 
 from analytics.models import RequestRecord
-from analytics.money import MoneySum
-from analytics.reports.own_usage import Owner, latest_of
+from analytics.reports.own_usage import SUMS, Owner, latest_of
 from analytics.reports.request_explanation import CallLine, RequestExplanation
 
 PAGE = 50
@@ -21,14 +20,9 @@ _COLUMNS = (
     "tokens_out", "cost", "savings", "cache_hit", "latency_ms", "error_code", "agent", "turn",
 )  # fmt: skip
 _SESSION = {
-    "requests": Count("pk"),
-    "errors": Count("pk", filter=Q(status=RequestRecord.Status.ERROR)),
+    **SUMS,
     "started_at": Min("created_at"),
     "last_at": Max("created_at"),
-    "tokens_in": Sum("tokens_in", default=0),
-    "tokens_out": Sum("tokens_out", default=0),
-    "cost": MoneySum("cost"),
-    "savings": MoneySum("savings"),
 }
 
 

@@ -17,7 +17,7 @@ MOST_DAYS = 92
 MOST_REQUESTS = 10_000
 """The most requests that a page sums one by one."""
 _RECENT = 20
-_SUMS: dict[str, Any] = {
+SUMS: dict[str, Any] = {
     "requests": Count("pk"),
     "failed": Count("pk", filter=Q(status=RequestRecord.Status.ERROR)),
     "cache_hits": Count("pk", filter=Q(cache_hit=True)),
@@ -80,12 +80,12 @@ def own_usage(owner: Owner, since: datetime) -> dict[str, Any]:
     """
     mine = owner.rows()
     rows = RequestRecord.objects.admitted().filter(mine, created_at__gte=since)
-    days = rows.annotate(day=TruncDate("created_at")).values("day").annotate(**_SUMS)
-    models = rows.values("provider", "model").annotate(**_SUMS)
+    days = rows.annotate(day=TruncDate("created_at")).values("day").annotate(**SUMS)
+    models = rows.values("provider", "model").annotate(**SUMS)
     sessions = AgentSession.objects.filter(mine, sub_agent="", last_at__gte=since)
     return {
         "since": since,
-        "total": rows.aggregate(**_SUMS),
+        "total": rows.aggregate(**SUMS),
         "by_day": list(days.order_by("day")),
         "by_model": list(models.order_by("-cost", "provider", "model")),
         "sessions": list(
@@ -109,7 +109,7 @@ def own_days(owner: Owner, since: datetime) -> OwnDays:
         RequestRecord.objects.admitted().filter(owner.rows(), created_at__gte=since)
     )
     days = rows.annotate(day=TruncDate("created_at")).values("day", "provider", "model")
-    sums = list(days.annotate(**_SUMS).order_by("day", "provider", "model"))
+    sums = list(days.annotate(**SUMS).order_by("day", "provider", "model"))
     return OwnDays(sums, partly_since)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
@@ -23,6 +23,11 @@ def hour_of(moment: datetime) -> datetime:
 def day_of(moment: datetime) -> datetime:
     """Return the start of the day (UTC) that ``moment`` is in."""
     return hour_of(moment).replace(hour=0)
+
+
+def start_of_day(day: date) -> datetime:
+    """Return the moment (UTC) that ``day`` begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class ApiKeys:
         """
         if self._mode == "off":
             return ANONYMOUS
-        if self.known and not self.required:
+        if self._keys.value is not None and not self.required:
             if _is_this_machine(address):
                 return ANONYMOUS
             raise AccessDenied(

@@ -54,15 +54,7 @@ class Visitor:
     @property
     def payers(self) -> list[Payer]:
         """Return as whom the requests are paid: once for each key, and by name without one."""
-        payers = [
-            Payer.of(
-                key=key.prefix,
-                user=key.user,
-                tenant=tenant_of(key),
-                project=key.project.name if key.project else "",
-            )
-            for key in self.keys
-        ]
+        payers = [Payer.of_key(key) for key in self.keys]
         if self.developer is not None:
             payers.append(Payer(user=self.developer.name))
         return payers

@@ -10,6 +10,7 @@ from typing import Any
 
 from analytics.database.replicas import reading_elsewhere
 from analytics.reports.own_usage import MOST_REQUESTS, Owner, own_days
+from analytics.reports.rollup_coverage import start_of_day
 from optimizer.presentation.charts import spend_chart
 
 _SUMMED = ("requests", "failed", "tokens_in", "tokens_out", "cost", "savings", "unpriced")
@@ -41,7 +42,7 @@ class OwnSpending:
         first = today - timedelta(days=days - 1)
         since = min(first, today.replace(day=1))
         with reading_elsewhere():
-            used = own_days(owner, datetime(since.year, since.month, since.day, tzinfo=UTC))
+            used = own_days(owner, start_of_day(since))
         rows = used.sums
         shown = [row for row in rows if row["day"] >= first]
         by_day = _grouped(shown, lambda row: (row["day"],), ("day",))

@@ -140,7 +140,14 @@ class Gatekeeper:
 
     def _digest_at(self, scope: Scope, path: str) -> str | None:
         """Return the digest of the key in a request to ``path``; ``None`` if there is no key."""
-        digest = _key_digest(scope["headers"])
+        digest = None
+        for name, value in scope["headers"]:
+            if name == b"x-api-key":
+                digest = _digest(value)
+                break
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                digest = _digest(value[7:])
+                break
         if ":" in path or path.startswith((*GEMINI_PREFIXES, MODEL_LIST)):
             return self._gemini_key_digest(scope, digest)
         return digest
@@ -171,16 +178,6 @@ def _scope_of(path: str, method: str) -> str:
     if path.startswith(MANAGE_PREFIX):
         return manage_scope(path, method)
     return "" if path.startswith(_SESSIONS) else _SCOPES.get(path, "complete")
-
-
-def _key_digest(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """Return the digest of the key in the request; ``None`` if there is no key."""
-    for name, value in headers:
-        if name == b"authorization" and value[:7].lower() == b"bearer ":
-            return _digest(value[7:])
-        if name == b"x-api-key":
-            return _digest(value)
-    return None
 
 
 def _wants_page(scope: Scope) -> bool:

@@ -24,7 +24,12 @@ class Guarantee:
 
 
 class GuaranteeSource(Protocol):
-    """Where routing reads the guarantee in force."""
+    """Where routing reads the guarantee in force; ``active`` is ``None`` while there is none."""
+
+    @property
+    def active(self) -> object | None:
+        """Return what keeps the guarantee, or ``None``."""
+        ...
 
     def guarantee(self) -> Guarantee | None:
         """Return the guarantee in force, or ``None``. It must answer from memory."""

@@ -23,8 +23,13 @@ def shoot(page: Page, path: Path) -> None:
 _DRAWN = """
 (() => {
   const seen = [...document.querySelectorAll("canvas")].filter(canvas => canvas.offsetParent);
-  const inked = canvas => canvas.getContext("2d")
-    .getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0);
+  // A copy is read: browsers warn of a canvas of the page that is read again and again.
+  const inked = ({ width, height }, at) => {
+    if (!width || !height) return false;
+    const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(seen[at], 0, 0);
+    return copy.getImageData(0, 0, width, height).data.some(value => value > 0);
+  };
   return seen.length > 0 && seen.every(inked);
 })()
 """

@@ -99,7 +99,7 @@ def route(
             "learning": learning, "cheapest": CheapestStrategy(learning),
             "complexity": ComplexityStrategy(), "named": NamedStrategy(),
         },
-        guarantees=SimpleNamespace(guarantee=lambda: guarantee) if guarantee else None,  # type: ignore[arg-type]
+        guarantees=SimpleNamespace(active=guarantee, guarantee=lambda: guarantee),
     )  # fmt: skip
     given = RoutingContext(
         "", max_tokens=5000, variants=offers, output_tokens=Offers().length(""), speed=speed,

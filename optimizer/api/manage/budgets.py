@@ -7,7 +7,6 @@ from typing import ClassVar
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers as s
 
-from analytics.access.versioned_rows import save_versioned
 from analytics.budgets.opening import budget_open
 from analytics.models import Budget
 from optimizer.api.manage.views import RowsViewSet, StrictModelSerializer, documented
@@ -49,7 +48,3 @@ class ManagedBudgetsViewSet(RowsViewSet):
     def insert(self, row: Budget) -> None:
         """Open a budget with what its period has cost so far."""
         budget_open(row)
-
-    def update(self, row: Budget) -> None:
-        """Store a changed budget."""
-        save_versioned(row)

@@ -14,7 +14,6 @@ from rest_framework.response import Response
 
 from analytics.access.audit import Actor, audit_added, audit_changed
 from analytics.access.keys import NewKey, key_make, key_revoke, key_rotate
-from analytics.access.versioned_rows import save_versioned
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
 from optimizer.api.http.fields import StrictNumberField, StrictSerializer
@@ -103,6 +102,7 @@ class ManagedKeysViewSet(RowsViewSet):
     noun = "key"
     input_class = KeyInput
     output_class = ManagedKeyBody
+    related = ("team", "project")
 
     @extend_schema(
         operation_id="manage_key_create",
@@ -167,10 +167,6 @@ class ManagedKeysViewSet(RowsViewSet):
         """Return the key; the one that this request made, with its secret."""
         made: NewKey | None = getattr(self, "_made", None)
         return super().shown(row) if made is None else _with_secret(made)
-
-    def update(self, row: ApiKey) -> None:
-        """Store a changed key."""
-        save_versioned(row)
 
     @staticmethod
     def _may_give(request: Request, scopes: set[str]) -> None:

@@ -6,17 +6,14 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers as s
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics.levers import lever_save, levers_load
 from analytics.models import Lever
 from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet, StrictModelSerializer
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.domain.levers import LEVERS
-from optimizer.gateway.levers.option_check import lever_options_check
-from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
+from optimizer.wiring.operation.levers import lever_change, lever_find, lever_rows
 
 
 @extend_schema_serializer(component_name="ManagedLeverInput")
@@ -59,7 +56,7 @@ class ManagedLeversViewSet(ManageViewSet):
     )
     def list(self, request: Request) -> Response:
         """Return all levers as they are used now."""
-        return Response({"data": [self._shown(name) for name in LEVERS]})
+        return Response({"data": [self._shown(row) for row in lever_rows(self.services.levers)]})
 
     @extend_schema(
         operation_id="manage_levers_show",
@@ -69,7 +66,7 @@ class ManagedLeversViewSet(ManageViewSet):
     )
     def retrieve(self, request: Request, name: str) -> Response:
         """Return one lever."""
-        return Response(self._shown(name))
+        return Response(self._shown(lever_find(self.services.levers, name)))
 
     @extend_schema(
         operation_id="manage_levers_change",
@@ -81,39 +78,20 @@ class ManagedLeversViewSet(ManageViewSet):
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a lever; its history records who and what."""
         levers = self.services.levers
-        if name not in LEVERS:
-            raise UnknownTarget(f"There is no lever {name!r}.")
-        row = next((row for row in levers_load() if row.name == name), None) or Lever(
-            name=name, mode=levers.states[name].mode
-        )
+        row = lever_find(levers, name)
         sent = LeverInput(row, data=request.data, partial=True)
         sent.is_valid(raise_exception=True)
-        fields: dict[str, Any] = sent.validated_data
-        if levers.states[name].fixed and fields.get("mode", row.mode) != levers.mode(name):
-            raise SetElsewhere(f"The environment sets the mode of {name}, and wins.")
-        try:
-            lever_options_check(name, fields.get("options", row.options))
-        except ValueError as error:
-            raise ValidationError({"options": [str(error)]}) from None
-        for field, value in fields.items():
-            setattr(row, field, value)
-        lever_save(row, who=self.actor(request).name[:150])
-        levers.refresh()
-        return Response(self._shown(name))
+        lever_change(levers, row, sent.validated_data, who=self.actor(request))
+        return Response(self._shown(row))
 
-    def _shown(self, name: str) -> dict[str, Any]:
-        if name not in LEVERS:
-            raise UnknownTarget(f"There is no lever {name!r}.")
-        levers = self.services.levers
-        levers.refresh()
-        row = next((row for row in levers_load() if row.name == name), None)
-        state = levers.states[name]
+    def _shown(self, row: Lever) -> dict[str, Any]:
+        state = self.services.levers.states[row.name]
         return {
-            "name": name,
-            "what": LEVERS[name],
+            "name": row.name,
+            "what": LEVERS[row.name],
             "mode": state.mode,
             "control_share": state.control_share,
             "options": state.options,
             "set_by_environment": state.fixed,
-            "stopped": row.stop_reason if row is not None and row.stopped_at else "",
+            "stopped": row.stop_reason if row.stopped_at else "",
         }

@@ -10,7 +10,6 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics.access.versioned_rows import save_versioned
 from analytics.models import PriceOverride
 from analytics.models.prices import PRICE_UNITS
 from optimizer.api.manage.views import (
@@ -79,14 +78,6 @@ class ManagedPricesViewSet(RowsViewSet):
                 raise ValidationError({"model": [f"The catalogue has no {name}."]})
             fields["model"] = spec.id
         return fields
-
-    def insert(self, row: PriceOverride) -> None:
-        """Store a new price."""
-        save_versioned(row)
-
-    def update(self, row: PriceOverride) -> None:
-        """Store a changed price."""
-        save_versioned(row)
 
     def apply(self) -> None:
         """Use the price on this worker at once."""

@@ -11,7 +11,6 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics.operation.provider_keys import is_readable
 from optimizer.api.http.fields import StrictSerializer, StrictTextField
 from optimizer.api.http.views import AsyncViewSet, client_of
 from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet
@@ -73,7 +72,7 @@ class ManagedProvidersViewSet(ManageViewSet):
     )
     def list(self, request: Request) -> Response:
         """Return all providers, configured ones first."""
-        return Response({"data": [_shown(one) for one in self.services.operation.standings()]})
+        return Response({"data": list(map(_shown, self.services.operation.standings()))})
 
     @extend_schema(
         operation_id="manage_providers_show",
@@ -157,10 +156,9 @@ class ProviderTestViewSet(AsyncViewSet):
 def _shown(standing: ProviderStanding) -> dict[str, Any]:
     spec = standing.spec
     named = (*spec.needs, *spec.key_env, spec.base_url_env, *spec.settings.values())
-    wins = f"{standing.set_by} wins" if standing.set_by else ""
     keys = []
     for key in standing.stored:
-        why = wins if is_readable(key) else "It cannot be decrypted. Store it again."
+        why = standing.unused_because(key)
         keys.append(
             {
                 "id": key.pk,

@@ -80,7 +80,7 @@ class ManagedRulesViewSet(RowsViewSet):
     )
     def destroy(self, request: Request, number: int) -> Response:
         """Delete a rule."""
-        rule_delete(self.row(number), who=_name(self.actor(request)))
+        rule_delete(self.row(number), who=self.actor(request).name)
         self.apply()
         return Response(status=204)
 
@@ -100,12 +100,7 @@ class ManagedRulesViewSet(RowsViewSet):
 def _save(row: RoutingRule, who: Actor) -> None:
     row.full_clean()
     try:
-        rule_save(row, who=_name(who))
+        rule_save(row, who=who.name)
     except RuleError as error:
         field = "model_names" if error.field == "models" else error.field
         raise ValidationError({field: [error.message]}) from None
-
-
-def _name(who: Actor) -> str:
-    """Return who acts, as long as the history of rules stores."""
-    return who.name[:150]

@@ -83,7 +83,7 @@ class ManagedSettingsViewSet(ManageViewSet):
         return Response(self._body())
 
     def _body(self) -> dict[str, Any]:
-        return {"data": [_shown(one) for one in self.services.quality.standings()]}
+        return {"data": list(map(_shown, self.services.quality.standings()))}
 
 
 def _shown(standing: SettingStanding) -> dict[str, Any]:

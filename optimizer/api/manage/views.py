@@ -22,6 +22,7 @@ from analytics.access.audit import (
     audit_removed,
     differences,
 )
+from analytics.access.versioned_rows import save_versioned
 from analytics.models import ApiKey
 from optimizer.api.http.fields import (
     StrictBooleanField,
@@ -90,7 +91,7 @@ class RowsViewSet(ManageViewSet):
     """Lists, shows, creates and changes the rows of one table; each change is audited.
 
     ``input_class`` has what clients may set, ``output_class`` what they see. ``fixed`` are the
-    fields that an existing row keeps.
+    fields that an existing row keeps, ``related`` the rows that are shown with it.
     """
 
     rows: ClassVar[type[models.Model]]
@@ -98,6 +99,7 @@ class RowsViewSet(ManageViewSet):
     input_class: ClassVar[type[StrictModelSerializer]]
     output_class: ClassVar[type[s.Serializer]]
     fixed: ClassVar[tuple[str, ...]] = ()
+    related: ClassVar[tuple[str, ...]] = ()
 
     def list(self, request: Request) -> Response:
         """Return the rows in the order in which they were created, a page at a time."""
@@ -164,7 +166,7 @@ class RowsViewSet(ManageViewSet):
 
     def save_changed(self, row: Any, before: Mapping[str, Any], who: Actor) -> None:
         """Save a changed row, and record what changed."""
-        self.update(row)
+        save_versioned(row)
         audit_changed(row, differences(before, self.shown(row)), who=who)
 
     def remove(self, row: Any, who: Actor) -> None:
@@ -174,17 +176,15 @@ class RowsViewSet(ManageViewSet):
 
     def insert(self, row: Any) -> None:
         """Store a new row. Raises Django's ``ValidationError``."""
-        raise NotImplementedError
-
-    def update(self, row: Any) -> None:
-        """Store a changed row. Raises Django's ``ValidationError``."""
-        raise NotImplementedError
+        save_versioned(row)
 
     def apply(self) -> None:
         """Put the change into force on this worker; the others notice it themselves."""
 
     def _all(self) -> Any:
-        return self.rows._default_manager.all()
+        rows = self.rows._default_manager.all()
+        # Without names, it would join every table that there is a key to.
+        return rows.select_related(*self.related) if self.related else rows
 
 
 class _Page(StrictSerializer):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -31,15 +31,15 @@ _STARTERS = (
 """Alerts that most installations want, as the beginnings of the form."""
 
 
+@permission_required("analytics.view_alertrule", raise_exception=True)
 def alerts_page(request: HttpRequest) -> HttpResponse:
     """Show what is watched and its state."""
-    _require(request, "analytics.view_alertrule")
     now = datetime.now(UTC)
     user: Any = request.user
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Alerts",
-        "room": alerts_overview(now),
+        "overview": alerts_overview(now),
         "mutes": MUTES,
         "starters": _STARTERS,
         "may_change": user.has_perm("analytics.change_alertrule"),
@@ -49,17 +49,17 @@ def alerts_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@permission_required("analytics.change_alertrule", raise_exception=True)
 def alert_test_view(request: HttpRequest, number: int) -> HttpResponse:
     """Send a test to everybody whom the alert notifies."""
-    _require(request, "analytics.change_alertrule")
     rule = get_object_or_404(AlertRule, pk=number)
     return _tested(request, rule.name, rule_test(rule))
 
 
 @require_POST
+@permission_required("analytics.change_alertrule", raise_exception=True)
 def alert_mute_view(request: HttpRequest, number: int) -> HttpResponse:
     """Mute the alert for some hours; without hours, end the mute."""
-    _require(request, "analytics.change_alertrule")
     rule = get_object_or_404(AlertRule, pk=number)
     hours = request.POST.get("hours", "")
     if hours in MUTES:
@@ -74,17 +74,17 @@ def alert_mute_view(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @require_POST
+@permission_required("analytics.change_notificationchannel", raise_exception=True)
 def channel_test_view(request: HttpRequest, number: int) -> HttpResponse:
     """Send a test to a channel."""
-    _require(request, "analytics.change_notificationchannel")
     channel = get_object_or_404(NotificationChannel, pk=number)
     return _tested(request, channel.name, channel_send_test(channel))
 
 
 @require_POST
+@permission_required("analytics.change_digest", raise_exception=True)
 def digest_test_view(request: HttpRequest, number: int) -> HttpResponse:
     """Send a test to everybody who gets the digest."""
-    _require(request, "analytics.change_digest")
     digest = get_object_or_404(Digest, pk=number)
     return _tested(request, digest.name, rule_test(digest))
 
@@ -95,11 +95,6 @@ def _tested(request: HttpRequest, name: str, errors: list[str]) -> HttpResponse:
     else:
         messages.success(request, f"The test of {name} was sent.")
     return _back()
-
-
-def _require(request: HttpRequest, permission: str) -> None:
-    if not request.user.has_perm(permission):  # type: ignore[union-attr]
-        raise PermissionDenied
 
 
 def _back() -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -16,6 +16,7 @@ from analytics.models import LedgerDay
 from analytics.reconciliation.matching import Reconciliation, reconcile
 from analytics.reconciliation.stored_lines import stated_providers
 from analytics.reports.statement import month_of
+from optimizer.control_room.pages.period import MonthField
 from optimizer.presentation.reconciliation import HEADINGS, cell_row, summary_lines
 
 _MOST_ROWS = 500
@@ -24,15 +25,7 @@ _MOST_ROWS = 500
 class InvoiceForm(forms.Form):
     """The month to reconcile."""
 
-    month = forms.RegexField(r"^\d{4}-\d{2}$", widget=forms.TextInput(attrs={"type": "month"}))
-
-    def clean_month(self) -> tuple[date, date]:
-        """Return the first day of the month and the day after its last."""
-        try:
-            since, until = month_of(self.cleaned_data["month"])
-        except ValueError:
-            raise forms.ValidationError("Write a month like 2026-10.") from None
-        return since.date(), until.date()
+    month = MonthField()
 
 
 def invoices_page(request: HttpRequest) -> HttpResponse:
@@ -43,7 +36,7 @@ def invoices_page(request: HttpRequest) -> HttpResponse:
     today = datetime.now(UTC).date()
     since, until = today - timedelta(days=30), today + timedelta(days=1)
     if form.is_bound and form.is_valid():
-        since, until = form.cleaned_data["month"]
+        since, until = (moment.date() for moment in month_of(form.cleaned_data["month"]))
     names = stated_providers(since, until)
     results = [reconcile(name, since, until, settings.RECONCILE_KEYS) for name in names]
     context: dict[str, Any] = {

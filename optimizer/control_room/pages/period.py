@@ -1,11 +1,16 @@
-"""The period that a page reports on, and the period before it for comparison."""
+"""The period that a page reports on: days with those before them for comparison, or a month."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
+
+from django import forms
+
+from analytics.reports.statement import month_of
 
 PERIODS = (1, 7, 30, 90)
 """Lengths, in days, that the page offers as links."""
@@ -88,3 +93,24 @@ class ReportPeriod:
         if (end - start).days >= _MAX_DAYS or not 2000 <= start.year <= 2200:
             return cls.last_days(_DEFAULT_DAYS, error=f"At most {_MAX_DAYS} days at once.")
         return cls.between(start, end)
+
+
+class MonthField(forms.RegexField):
+    """A month like "2026-10", as text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            r"^\d{4}-\d{2}$",
+            widget=forms.TextInput(attrs={"type": "month"}),
+            error_messages={"invalid": "Write a month like 2026-10."},
+            **options,
+        )
+
+    def clean(self, value: Any) -> str:
+        """Return the text of a month that exists. Raises ``ValidationError``."""
+        text: str = super().clean(value)
+        try:
+            month_of(text)
+        except ValueError:
+            raise forms.ValidationError(self.error_messages["invalid"], "invalid") from None
+        return text

@@ -8,18 +8,20 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import TemplateResponse
 from django.utils.http import urlencode
 
 from analytics.database.replicas import reading_elsewhere
 from analytics.reports.breakdown import NONE
-from analytics.reports.statement import last_month, month_of, statement, statements
+from analytics.reports.statement import last_month, statement, statements
 from analytics.reports.statement_formats import as_csv, as_html, tables_of, title_of
 from analytics.reports.statement_pdf import PdfMissing, as_pdf, pdf_available
 from optimizer.control_room.baseline import picked_baseline
+from optimizer.control_room.pages.period import MonthField
 
+_MAY_VIEW = "analytics.view_requestrecord"
 _OFFERED = ("team", "project", "key", "user", "agent", "tag")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -27,28 +29,15 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 class StatementForm(forms.Form):
     """Which statement: a month, by what, and of whom; without a name, of all of them."""
 
-    month = forms.RegexField(
-        r"^\d{4}-\d{2}$",
-        widget=forms.TextInput(attrs={"type": "month"}),
-        error_messages={"invalid": "Write a month like 2026-10."},
-    )
+    month = MonthField()
     by = forms.ChoiceField(choices=[(name, name) for name in _OFFERED])
     name = forms.CharField(required=False, widget=forms.HiddenInput, max_length=512)
 
-    def clean_month(self) -> str:
-        """Return the month as text, once it can be read."""
-        text: str = self.cleaned_data["month"]
-        try:
-            month_of(text)
-        except ValueError:
-            raise forms.ValidationError("Write a month like 2026-10.") from None
-        return text
 
-
+@permission_required(_MAY_VIEW, raise_exception=True)
 @reading_elsewhere()
 def statements_page(request: HttpRequest) -> HttpResponse:
     """Show the statement, with links to its parts and files."""
-    _require(request)
     given = request.GET.dict()
     values = {"month": last_month(), "by": "team", **given}
     form = StatementForm(values)
@@ -76,10 +65,10 @@ def statements_page(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "admin/statements.html", context)
 
 
+@permission_required(_MAY_VIEW, raise_exception=True)
 @reading_elsewhere()
 def statement_file(request: HttpRequest) -> HttpResponse:
     """Return the statement as an HTML, CSV or PDF file."""
-    _require(request)
     form = StatementForm(request.GET.dict())
     kind = request.GET.get("format", "")
     if not form.is_valid():
@@ -131,8 +120,3 @@ def _linked(figures: dict[str, Any], asked: dict[str, str]) -> list[tuple[str, A
         )
         for caption, headings, rows in tables_of(figures)
     ]
-
-
-def _require(request: HttpRequest) -> None:
-    if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
-        raise PermissionDenied

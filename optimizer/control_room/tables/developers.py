@@ -14,7 +14,7 @@ from django.urls import reverse
 from analytics.access.developers import developer_add, developer_disable, developer_enable
 from analytics.access.invitations import DAYS_VALID, InvitationError, invitation_make
 from analytics.access.key_budgets import developer_template_set, template_apply
-from analytics.admin.fields import LinesField
+from analytics.admin.fields import LinesField, UtcDateTimeField
 from analytics.models import Developer, KeyTemplate
 
 
@@ -24,11 +24,9 @@ class KeyTemplateForm(forms.ModelForm):
     model_names = LinesField(
         label="Models", help_text="Allowed models, one per line, with * and ?; empty: all."
     )
-    until = forms.DateTimeField(
+    until = UtcDateTimeField(
         label="Ends at (UTC)",
-        required=False,
-        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="No key is made or replaced by it afterwards. Empty: it does not end.",
+        help_text="Afterwards, nobody makes or replaces keys by it. Empty: it does not end.",
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:

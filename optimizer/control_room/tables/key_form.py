@@ -12,8 +12,8 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse_lazy
 
 from analytics.access.developers import developer_named
-from analytics.access.roles import scopes_beyond
-from analytics.admin.fields import ChoicesField, LinesField
+from analytics.access.roles import ScopesBeyondRights, scopes_check
+from analytics.admin.fields import ChoicesField, LinesField, UtcDateTimeField
 from analytics.models import ApiKey, Budget
 from analytics.models.keys import SCOPES, default_scopes
 from analytics.money import dollars
@@ -63,8 +63,8 @@ class NameSelect(forms.Select):
 class KeyForm(forms.ModelForm):
     """Edits what a key may do and its limits.
 
-    A user who is a developer's name makes that developer the owner of the key. ``filled_in_by``
-    is who fills in the form; the admin sets it.
+    If ``user`` is a developer's name, that developer owns the key. The admin sets
+    ``filled_in_by`` to the user who fills in the form.
     """
 
     filled_in_by: Any = None
@@ -87,12 +87,7 @@ class KeyForm(forms.ModelForm):
         label="Models", help_text="Allowed models, one per line, with * and ?; empty: all."
     )
     addresses = LinesField(help_text="Allowed IP addresses or networks, one per line; empty: all.")
-    expires_at = forms.DateTimeField(
-        label="Expires at (UTC)",
-        required=False,
-        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="Empty: never.",
-    )
+    expires_at = UtcDateTimeField(label="Expires at (UTC)", help_text="Empty: never.")
 
     class Meta:
         model = ApiKey
@@ -103,10 +98,12 @@ class KeyForm(forms.ModelForm):
         )  # fmt: skip
 
     def clean_scopes(self) -> list[str]:
-        """Return the scopes; nobody gives a key more than the own rights."""
+        """Return the scopes. Raises ``ValidationError`` if they exceed the rights of the user."""
         scopes: list[str] = self.cleaned_data["scopes"]
-        if beyond := scopes_beyond(self.filled_in_by, scopes):
-            raise ValidationError(f"Your own rights do not reach so far: {', '.join(beyond)}.")
+        try:
+            scopes_check(self.filled_in_by, scopes)
+        except ScopesBeyondRights as error:
+            raise ValidationError(str(error)) from None
         return scopes
 
     def clean(self) -> dict[str, Any]:

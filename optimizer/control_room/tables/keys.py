@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -17,9 +17,9 @@ from django.utils import timezone
 from analytics.access.developers import keys_assign
 from analytics.access.key_budgets import key_make_with_budget
 from analytics.access.key_names import user_names
-from analytics.access.keys import NewKey, key_revoke, key_rotate, tenant_of
+from analytics.access.keys import OVERLAP, NewKey, key_revoke, key_rotate, tenant_of
 from analytics.access.own_keys import is_valid
-from analytics.access.roles import scopes_beyond
+from analytics.access.roles import ScopesBeyondRights, scopes_check
 from analytics.access.versioned_rows import save_versioned
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.claims import Payer
@@ -31,7 +31,6 @@ from optimizer.control_room.tables.key_form import KeyForm, NewKeyForm
 from optimizer.presentation.connections.snippets import ways_to_use
 from optimizer.presentation.own_spending import OwnSpending
 
-_OVERLAP = timedelta(days=1)
 _DAYS, _LATEST = 30, 10
 _WHOM = ("name", "user", "team", "project")
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "cost_cap")
@@ -61,7 +60,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
         js = (
             "chartjs/chart.js",
-            Script("analytics/spend_chart.js", type="module"),
+            Script("control_room/spend_chart.js", type="module"),
             Script("analytics/burn_down.js", type="module"),
         )
 
@@ -83,7 +82,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         if obj is None:
             options["form"] = NewKeyForm
         form: Any = super().get_form(request, obj, change, **options)
-        return type("OwnKeyForm", (form,), {"filled_in_by": request.user})
+        return type("KeyFormOfUser", (form,), {"filled_in_by": request.user})
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields by what they are for; what few need is folded."""
@@ -163,14 +162,15 @@ class ApiKeyAdmin(admin.ModelAdmin):
         if not keys:
             self.message_user(request, "Revoked keys cannot be replaced.", messages.ERROR)
             return None
-        if beyond := scopes_beyond(request.user, {scope for key in keys for scope in key.scopes}):
-            words = f"Your own rights do not reach so far: {', '.join(sorted(beyond))}."
-            self.message_user(request, words, messages.ERROR)
+        try:
+            scopes_check(request.user, {scope for key in keys for scope in key.scopes})
+        except ScopesBeyondRights as error:
+            self.message_user(request, str(error), messages.ERROR)
             return None
         made = []
         for key in keys:
             self.log_change(request, key, "replaced")
-            made.append(key_rotate(key, _OVERLAP))
+            made.append(key_rotate(key, OVERLAP))
         return self._show(request, made)
 
     def _show(self, request: HttpRequest, made: list[NewKey]) -> HttpResponse:
@@ -197,13 +197,7 @@ def _use(key: ApiKey) -> dict[str, Any]:
     """Return what the key and those that it replaced spent, and what its budgets leave."""
     now = datetime.now(UTC)
     owner = Owner(tenant_of(key), key.prefix)
-    payer = Payer.of(
-        key=key.prefix,
-        user=key.user,
-        tenant=tenant_of(key),
-        project=key.project.name if key.project else "",
-    )
-    standings = standings_of(payer, now=now)
+    standings = standings_of(Payer.of_key(key), now=now)
     own = [account for account in standings if account.budget.scope == Budget.Scope.KEY]
     return {
         "spending": OwnSpending.of(owner, now, days=_DAYS),

@@ -14,7 +14,7 @@ from optimizer.lab.past_requests import PastRequests
 from optimizer.lab.whatif import WhatIf
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.evidence import EvidenceTable
-from optimizer.quality.guarantee import ActiveGuarantee
+from optimizer.quality.guarantee import ActiveGuarantee, GuaranteeInForce
 from optimizer.wiring.build import get_services
 from optimizer.wiring.catalogue_preview import UncalledProvider
 from optimizer.wiring.offline.demo import PROMISE, PROVIDERS
@@ -35,7 +35,7 @@ class DemoPolicies:
     names: ModelNames
     rules: ActiveRules
     evidence: EvidenceTable
-    guarantee: ActiveGuarantee
+    guarantee: GuaranteeInForce
     what_if: WhatIf
 
 
@@ -58,7 +58,7 @@ def _built(made_at: int) -> DemoPolicies:
     )
     known, predictor = KnownModels(catalogue), installed_predictor()
     evidence = learned_evidence(predictor)
-    guarantee = ActiveGuarantee(REFERENCE, PROMISE)
+    guarantee = GuaranteeInForce(ActiveGuarantee(REFERENCE, PROMISE))
     lengths = OutputLengths()
     for reading in (evidence, guarantee, lengths):
         reading.refresh()

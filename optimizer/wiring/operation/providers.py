@@ -50,6 +50,12 @@ class ProviderStanding:
     set_by: str
     stored: list[ProviderKey]
 
+    def unused_because(self, key: ProviderKey) -> str:
+        """Return why a stored key is not used, "" if it is."""
+        if not is_readable(key):
+            return "it cannot be decrypted: enter it again"
+        return f"{self.set_by} is set in the environment" if self.set_by else ""
+
 
 class ActiveProviders:
     """Keeps providers and models as operators have set them; ``refresh`` reads the database.

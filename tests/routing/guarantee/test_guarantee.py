@@ -157,6 +157,8 @@ class TestGuard:
 
 def test_the_engine_keeps_it() -> None:
     class Source:
+        active = promised(None)
+
         def guarantee(self) -> Guarantee:
             return promised(None)
 

@@ -12,8 +12,6 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from analytics.access.audit import Actor
-from analytics.models import ProviderKey
-from analytics.operation.provider_keys import is_readable
 from optimizer.wiring.build import get_services
 from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
 from optimizer.wiring.operation.providers import ProviderStanding
@@ -68,7 +66,10 @@ def providers_page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Providers",
-        "standings": [(standing, _keys(standing)) for standing in standings],
+        "standings": [
+            (standing, [(key, standing.unused_because(key)) for key in standing.stored])
+            for standing in standings
+        ],
         "form": form,
         "may_add": user.has_perm("analytics.add_providerkey"),
         "may_remove": user.has_perm("analytics.delete_providerkey"),
@@ -100,12 +101,3 @@ def _remove(request: HttpRequest, who: Actor) -> HttpResponse:
         request, f"A key of {provider} is removed. No worker begins a call with it after a second."
     )
     return HttpResponseRedirect(reverse("admin:providers"))
-
-
-def _keys(standing: ProviderStanding) -> list[tuple[ProviderKey, str]]:
-    """Return the stored keys, each with why it is not used, "" if it is."""
-    unused = f"not used: {standing.set_by} wins" if standing.set_by else ""
-    return [
-        (key, unused if is_readable(key) else "cannot be decrypted: enter it again")
-        for key in standing.stored
-    ]

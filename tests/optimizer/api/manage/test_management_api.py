@@ -8,12 +8,18 @@ import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework.test import APIRequestFactory
 
 from analytics.access.audit import MANAGEMENT_API
 from analytics.access.keys import key_make
-from analytics.models import ApiKey, LeverChange, RuleChange
+from analytics.models import ApiKey, LeverChange, Project, RuleChange, Team
 from analytics.models.keys import MANAGE_SCOPES
+from optimizer.api.manage.keys import ManagedKeysViewSet
+from optimizer.api.manage.levers import ManagedLeversViewSet
+from optimizer.domain.levers import LEVERS
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider
@@ -293,3 +299,28 @@ async def test_wrong_settings_change_nothing(
     shown = {row["name"]: row for row in (await manager("GET", "settings")).json()["data"]}
     assert shown["judge_rate"]["set_by"] == "JUDGE_RATE"
     assert shown["guarantee_confidence"]["set_from"] == "default"
+
+
+def test_a_list_of_keys_names_their_teams_in_one_query(django_assert_num_queries: Any) -> None:
+    for name in ("red", "blue", "green"):
+        team = Team.objects.create(name=name)
+        project = Project.objects.create(name=f"of {name}", team=team)
+        key_make(ApiKey(name=name, team=team, project=project))
+    listed = ManagedKeysViewSet.as_view({"get": "list"})
+    with django_assert_num_queries(1):
+        answer = listed(APIRequestFactory().get("/"))
+    assert [key["team"] for key in answer.data["data"]] == ["red", "blue", "green"]
+
+
+async def test_all_levers_are_read_together(start: Start) -> None:
+    await start()
+
+    @sync_to_async
+    def queries() -> int:
+        listed = ManagedLeversViewSet.as_view({"get": "list"})
+        with CaptureQueriesContext(connection) as captured:
+            answer = listed(APIRequestFactory().get("/"))
+        assert len(answer.data["data"]) == len(LEVERS)
+        return len(captured)
+
+    assert await queries() <= 3
