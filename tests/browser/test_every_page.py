@@ -22,7 +22,7 @@ _NOT_PAGES = frozenset(
         "playground_rate", "shadow_move", "shadow_undo", "autopilot_switch", "demo_progress",
         "demo_make", "demo_show", "demo_delete", "test_connection", "jsi18n", "autocomplete",
         "logout", "login", "view_on_site", "app_list", "alert_test", "alert_mute", "channel_test",
-        "digest_test",
+        "digest_test", "analytics_apikey_users",
     }
 )  # fmt: skip
 _SIZES = ((1440, 900), (390, 844))
