@@ -154,8 +154,9 @@ class ManagedKeysViewSet(RowsViewSet):
     def checked(self, sent: s.Serializer, row: Any) -> dict[str, Any]:
         """Return the fields; refuse scopes that the own key does not have."""
         fields = super().checked(sent, row)
-        wanted = set(fields.get("scopes", () if row is None else row.scopes))
-        self._may_give(self.request, wanted)
+        # Neither a scope that it gets nor one that it has may go beyond the own key's.
+        held = () if row is None else row.scopes
+        self._may_give(self.request, {*held, *fields.get("scopes", ())})
         return fields
 
     def save_new(self, row: ApiKey, who: Actor) -> None:

@@ -24,10 +24,12 @@ from analytics.access.audit import (
 )
 from analytics.models import ApiKey
 from optimizer.api.http.fields import (
+    UNSTORABLE,
     StrictBooleanField,
     StrictIntegerField,
     StrictNumberField,
     StrictSerializer,
+    TrimmedTextField,
 )
 from optimizer.api.http.views import SyncViewSet, client_of
 from optimizer.api.v1.schema import ErrorBody
@@ -77,12 +79,27 @@ class StrictModelSerializer(StrictSerializer, s.ModelSerializer):
         models.FloatField: StrictNumberField,
         models.IntegerField: StrictIntegerField,
         models.PositiveIntegerField: StrictIntegerField,
+        models.CharField: TrimmedTextField,
+        models.TextField: TrimmedTextField,
     }
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the valid fields; raise ``ValidationError`` for texts that cannot be stored."""
+        bad = (
+            [name for name, value in data.items() if _unstorable(value)]
+            if isinstance(data, dict)
+            else []
+        )
+        if bad:
+            raise ValidationError(
+                {name: ["It has characters that are not allowed."] for name in bad}
+            )
+        return super().to_internal_value(data)
 
 
 def texts_field(most_characters: int = 500) -> s.ListField:
     """Return a field for a list of texts that need not be sent."""
-    text = s.CharField(max_length=most_characters)
+    text = TrimmedTextField(max_length=most_characters)
     return s.ListField(child=text, required=False, max_length=_MOST_TEXTS)
 
 
@@ -244,6 +261,15 @@ def _unique() -> Any:
         yield
     except IntegrityError:
         raise ValidationError({"name": ["A row with such a value exists already."]}) from None
+
+
+def _unstorable(value: Any) -> bool:
+    """Return whether a text anywhere in ``value`` has characters that databases cannot store."""
+    if isinstance(value, dict):
+        return any(_unstorable(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return any(_unstorable(each) for each in value)
+    return isinstance(value, str) and UNSTORABLE.search(value) is not None
 
 
 def _by_field(error: InvalidRow) -> dict[str, list[str]]:
