@@ -5,6 +5,7 @@ Each row has a ``changed_at``, which moves with every change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db.models import Count, Max, Model
@@ -31,11 +32,11 @@ def version_of_small(table: type[Model]) -> tuple[tuple[object, datetime], ...]:
     return tuple(rows)
 
 
-def save_versioned(row: VersionedRow) -> None:
-    """Save ``row`` so that every worker notices the change.
+def save_versioned(row: VersionedRow, *, only: Sequence[str] | None = None) -> None:
+    """Save ``row``, or ``only`` these columns, so that every worker notices the change.
 
     Raises Django's ``ValidationError``.
     """
     row.full_clean()
     row.changed_at = timezone.now()
-    row.save()
+    row.save(update_fields=only)

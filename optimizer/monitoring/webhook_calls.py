@@ -44,7 +44,7 @@ async def webhook_post(
         return f"no answer within {_MOST_SECONDS:.0f} s"
     except WebhookRefused as error:
         return str(error)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         return type(error).__name__
 
 
@@ -69,7 +69,7 @@ async def _check(url: str) -> None:
         places = await asyncio.get_running_loop().getaddrinfo(
             parts.host, parts.port or 443, type=socket.SOCK_STREAM
         )
-    except OSError:
+    except (OSError, UnicodeError):  # the latter of a name that no server can have
         return  # a proxy may know the name; if nobody does, the call says so
     for *_, address in places:
         if _hands_out_credentials(str(address[0])):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers as s
 from rest_framework.exceptions import PermissionDenied
@@ -13,8 +14,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.access.audit import Actor, audit_added, audit_changed
-from analytics.access.keys import NewKey, key_make, key_revoke, key_rotate
-from analytics.access.versioned_rows import save_versioned
+from analytics.access.developers import developer_named, keys_assign
+from analytics.access.keys import (
+    KeyRevoked,
+    NewKey,
+    key_change,
+    key_make,
+    key_revoke,
+    key_rotate,
+)
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
 from optimizer.api.http.fields import StrictNumberField, StrictSerializer
@@ -129,12 +137,14 @@ class ManagedKeysViewSet(RowsViewSet):
         sent.is_valid(raise_exception=True)
         key = self.row(number)
         self._may_give(request, set(key.scopes))
-        if key.revoked_at is not None:
-            raise ChangeRefused("A revoked key has no successor. Create a new key.")
         who = self.actor(request)
-        made = key_rotate(key, timedelta(hours=sent.validated_data["hours"]))
-        audit_changed(key, "replaced", who=who)
-        audit_added(made.key, f"the successor of {key.prefix}…", who=who)
+        try:
+            with transaction.atomic():
+                made = key_rotate(key, timedelta(hours=sent.validated_data["hours"]))
+                audit_changed(key, "replaced", who=who)
+                audit_added(made.key, f"the successor of {key.prefix}…", who=who)
+        except KeyRevoked as error:
+            raise ChangeRefused(str(error)) from None
         return _once(Response(_with_secret(made), status=201))
 
     @extend_schema(
@@ -147,8 +157,9 @@ class ManagedKeysViewSet(RowsViewSet):
     def revoke(self, request: Request, number: int) -> Response:
         """Revoke a key: every worker refuses it within a second."""
         key = self.row(number)
-        if key_revoke(key):
-            audit_changed(key, "revoked", who=self.actor(request))
+        with transaction.atomic():
+            if key_revoke(key):
+                audit_changed(key, "revoked", who=self.actor(request))
         return Response(self.shown(self.row(number)))
 
     def checked(self, sent: s.Serializer, row: Any) -> dict[str, Any]:
@@ -160,7 +171,8 @@ class ManagedKeysViewSet(RowsViewSet):
         return fields
 
     def save_new(self, row: ApiKey, who: Actor) -> None:
-        """Make the key, and record it without its secret."""
+        """Make the key, of the developer whom its user is, and record it without its secret."""
+        row.developer = developer_named(row.user)
         self._made = key_make(row)
         audit_added(row, f"scopes: {', '.join(row.scopes)}", who=who)
 
@@ -169,9 +181,15 @@ class ManagedKeysViewSet(RowsViewSet):
         made: NewKey | None = getattr(self, "_made", None)
         return super().shown(row) if made is None else _with_secret(made)
 
+    def save_changed(self, row: ApiKey, before: Mapping[str, Any], who: Actor) -> None:
+        """Save a changed key; with another user, it is no longer the former one's at /me."""
+        super().save_changed(row, before, who)
+        if row.user != before["user"]:
+            keys_assign(developer_named(row.user), row)
+
     def update(self, row: ApiKey) -> None:
         """Store a changed key."""
-        save_versioned(row)
+        key_change(row)
 
     @staticmethod
     def _may_give(request: Request, scopes: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers as s
 from rest_framework.exceptions import ValidationError
@@ -83,9 +84,16 @@ class ManagedLeversViewSet(ManageViewSet):
         levers = self.services.levers
         if name not in LEVERS:
             raise UnknownTarget(f"There is no lever {name!r}.")
-        row = next((row for row in levers_load() if row.name == name), None) or Lever(
-            name=name, mode=levers.states[name].mode
-        )
+        with transaction.atomic():
+            # One that is stopped in this moment stays stopped.
+            row = Lever.objects.select_for_update().filter(pk=name).first()
+            row = row or Lever(name=name, mode=levers.states[name].mode)
+            self._change(request, row)
+        levers.refresh()
+        return Response(self._shown(name))
+
+    def _change(self, request: Request, row: Lever) -> None:
+        levers, name = self.services.levers, row.name
         sent = LeverInput(row, data=request.data, partial=True)
         sent.is_valid(raise_exception=True)
         fields: dict[str, Any] = sent.validated_data
@@ -98,8 +106,6 @@ class ManagedLeversViewSet(ManageViewSet):
         for field, value in fields.items():
             setattr(row, field, value)
         lever_save(row, who=self.actor(request).name[:150])
-        levers.refresh()
-        return Response(self._shown(name))
 
     def _shown(self, name: str) -> dict[str, Any]:
         if name not in LEVERS:

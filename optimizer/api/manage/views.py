@@ -186,8 +186,9 @@ class RowsViewSet(ManageViewSet):
 
     def remove(self, row: Any, who: Actor) -> None:
         """Delete a row, and record what it held."""
-        audit_removed(row, differences(self.shown(row), {}), who=who)
-        row.delete()
+        with transaction.atomic():
+            audit_removed(row, differences(self.shown(row), {}), who=who)
+            row.delete()
 
     def insert(self, row: Any) -> None:
         """Store a new row. Raises Django's ``ValidationError``."""

@@ -140,7 +140,8 @@ class ActiveProviders:
 
         It can be deleted although the environment wins.
         """
-        key = next((key for key in provider_keys_stored(provider) if key.pk == number), None)
+        key = next((key for key in provider_keys_stored() if key.pk == number), None)
+        key = key if key is not None and key.provider == provider else None
         if key is None:
             raise UnknownTarget(f"{provider} has no stored key {number}.")
         provider_key_remove(key, who=who)

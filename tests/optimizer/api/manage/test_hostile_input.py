@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from analytics.access.keys import key_make
-from analytics.models import ApiKey
+from analytics.models import ApiKey, Developer
 from analytics.models.keys import MANAGE_SCOPES
 from optimizer.wiring.build import get_services
 
@@ -88,3 +88,18 @@ async def test_a_stronger_key_is_not_changed_by_sending_fewer_scopes(
 
     assert reply.status_code == 403
     assert (await ApiKey.objects.aget(name="strong")).scopes == ["manage:providers"]
+
+
+async def test_a_key_given_to_another_user_is_no_longer_the_former_ones(
+    client: httpx.AsyncClient,
+) -> None:
+    ann = await Developer.objects.acreate(name="ann")
+    headers = await bearer("manage:keys", "manage:read")
+    made = await client.post(f"{BASE}/keys", headers=headers, json={"name": "k", "user": "ann"})
+    key = await ApiKey.objects.aget(name="k")
+    assert key.developer_id == ann.pk
+
+    await client.patch(f"{BASE}/keys/{made.json()['id']}", headers=headers, json={"user": "bob"})
+
+    await key.arefresh_from_db()
+    assert (key.user, key.developer_id) == ("bob", None)
