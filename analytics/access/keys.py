@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 from django.db import transaction
@@ -98,6 +100,23 @@ def key_rotate(key: ApiKey, overlap: timedelta, **changes: Any) -> NewKey:
     key_change(key)
     kept = {column: getattr(key, column) for column in _INHERITED}
     return key_make(ApiKey(**{**kept, "name": name, **changes}))
+
+
+def addresses_beyond(addresses: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Return those of ``addresses`` that are not within ``own``; an empty list means all.
+
+    What is no address is left to the check of the key.
+    """
+    limits = [ip_network(text, strict=False) for text in own]
+    beyond = []
+    for text in addresses or ("0.0.0.0/0", "::/0"):
+        with suppress(ValueError):
+            network: Any = ip_network(text, strict=False)
+            if limits and not any(
+                network.version == limit.version and network.subnet_of(limit) for limit in limits
+            ):
+                beyond.append(text)
+    return beyond
 
 
 def key_find(secret: str) -> ApiKey | None:

@@ -18,6 +18,7 @@ from analytics.access.developers import developer_named, keys_assign
 from analytics.access.keys import (
     KeyRevoked,
     NewKey,
+    addresses_beyond,
     key_change,
     key_make,
     key_revoke,
@@ -136,7 +137,7 @@ class ManagedKeysViewSet(RowsViewSet):
         sent = RotateInput(data=request.data or {})
         sent.is_valid(raise_exception=True)
         key = self.row(number)
-        self._may_give(request, set(key.scopes))
+        self._may_give(request, set(key.scopes), key.addresses)
         who = self.actor(request)
         try:
             with transaction.atomic():
@@ -166,8 +167,9 @@ class ManagedKeysViewSet(RowsViewSet):
         """Return the fields; refuse scopes that the own key does not have."""
         fields = super().checked(sent, row)
         # Neither a scope that it gets nor one that it has may go beyond the own key's.
-        held = () if row is None else row.scopes
-        self._may_give(self.request, {*held, *fields.get("scopes", ())})
+        held, addresses = ((), []) if row is None else (row.scopes, row.addresses)
+        scopes = {*held, *fields.get("scopes", ())}
+        self._may_give(self.request, scopes, fields.get("addresses", addresses))
         return fields
 
     def save_new(self, row: ApiKey, who: Actor) -> None:
@@ -192,10 +194,18 @@ class ManagedKeysViewSet(RowsViewSet):
         key_change(row)
 
     @staticmethod
-    def _may_give(request: Request, scopes: set[str]) -> None:
-        if missing := scopes - _ORDINARY - client_of(request).scopes:
+    def _may_give(request: Request, scopes: set[str], addresses: list[str]) -> None:
+        """Raise ``PermissionDenied`` where another key could do more than that of the request."""
+        client, more = client_of(request), scopes - _ORDINARY
+        if missing := more - client.scopes:
             raise PermissionDenied(
                 f"Your key lacks {', '.join(sorted(missing))}, so it cannot give that to another."
+            )
+        own = ApiKey.objects.filter(prefix=client.key).values_list("addresses", flat=True).first()
+        if more and addresses_beyond(addresses, own or ()):
+            raise PermissionDenied(
+                f"Your key is limited to {', '.join(own or ())}, so a key with "
+                f"{', '.join(sorted(more))} must be, too: give its addresses."
             )
 
 

@@ -25,8 +25,8 @@ ROWS = {
 
 
 @sync_to_async
-def bearer(*scopes: str, name: str = "deploy") -> dict[str, str]:
-    made = key_make(ApiKey(name=name, scopes=list(scopes)))
+def bearer(*scopes: str, name: str = "deploy", **fields: Any) -> dict[str, str]:
+    made = key_make(ApiKey(name=name, scopes=list(scopes), **fields))
     get_services().api_keys.refresh()
     return {"authorization": f"Bearer {made.secret}"}
 
@@ -103,3 +103,23 @@ async def test_a_key_given_to_another_user_is_no_longer_the_former_ones(
 
     await key.arefresh_from_db()
     assert (key.user, key.developer_id) == ("bob", None)
+
+
+async def test_a_key_limited_to_addresses_makes_none_that_manages_from_elsewhere(
+    client: httpx.AsyncClient,
+) -> None:
+    headers = await bearer("manage:keys", addresses=["127.0.0.0/8"])
+    own = await ApiKey.objects.aget(name="deploy")
+
+    async def create(name: str, **fields: Any) -> int:
+        body = {"name": name, **fields}
+        return (await client.post(f"{BASE}/keys", headers=headers, json=body)).status_code
+
+    scopes = ["manage:keys"]
+    assert await create("any", scopes=scopes) == 403
+    assert await create("wide", scopes=scopes, addresses=["127.0.0.1", "10.0.0.1"]) == 403
+    assert await create("six", scopes=scopes, addresses=["::/0"]) == 403
+    assert await create("within", scopes=scopes, addresses=["127.0.0.1"]) == 201
+    assert await create("ordinary") == 201
+    itself = await client.patch(f"{BASE}/keys/{own.pk}", headers=headers, json={"addresses": []})
+    assert itself.status_code == 403
