@@ -187,8 +187,10 @@ class RowsViewSet(ManageViewSet):
     def remove(self, row: Any, who: Actor) -> None:
         """Delete a row, and record what it held."""
         with transaction.atomic():
-            audit_removed(row, differences(self.shown(row), {}), who=who)
-            row.delete()
+            shown = differences(self.shown(row), {})
+            if not self.rows._default_manager.filter(pk=row.pk).delete()[0]:
+                raise UnknownTarget(f"There is no {self.noun} {row.pk}.")
+            audit_removed(row, shown, who=who)
 
     def insert(self, row: Any) -> None:
         """Store a new row. Raises Django's ``ValidationError``."""
