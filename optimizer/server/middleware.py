@@ -16,7 +16,12 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponsePermanentRedirect,
+)
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
@@ -99,7 +104,7 @@ class LoginLimit(PagesOnly, AxesMiddleware):
 class Common(PagesOnly, CommonMiddleware):
     """Adds missing slashes to the URLs of pages, and refuses what no page can look up."""
 
-    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         """Return a redirect if one is due. Raises ``BadRequest`` for NUL in the query.
 
         No database stores it, and PostgreSQL fails where it is searched for.
