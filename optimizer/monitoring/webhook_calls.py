@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 import socket
 import time
 from typing import Any
@@ -14,6 +15,8 @@ from django.conf import settings
 
 from analytics.encryption import UNREADABLE
 from optimizer.shared.webhooks import AllowedHosts, WebhookRefused, read_url, signed_headers
+
+logger = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0
 _MOST_SECONDS = 8.0
@@ -44,7 +47,10 @@ async def webhook_post(
         return f"no answer within {_MOST_SECONDS:.0f} s"
     except WebhookRefused as error:
         return str(error)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return type(error).__name__
+    except Exception as error:  # noqa: BLE001 - one address must not hold up everybody's messages
+        logger.error("A webhook could not be called (%s)", type(error).__name__)
         return type(error).__name__
 
 
