@@ -58,10 +58,10 @@ def rule_save(row: RoutingRule, *, who: str) -> None:
 
 
 def rule_delete(row: RoutingRule, *, who: str) -> None:
-    """Delete ``row`` and record its last values."""
+    """Delete ``row`` and record its last values, unless somebody else has deleted it."""
     with transaction.atomic():
-        RuleChange.objects.create(rule=row.name, who=who, before=_recorded(row))
-        row.delete()
+        if RoutingRule.objects.filter(pk=row.pk).delete()[0]:
+            RuleChange.objects.create(rule=row.name, who=who, before=_recorded(row))
 
 
 def _recorded(row: RoutingRule | None) -> dict[str, Any] | None:

@@ -223,8 +223,8 @@ if OIDC_RP_CLIENT_ID:
     OIDC_RP_SIGN_ALGO = "RS256"
     OIDC_USE_PKCE = True
     OIDC_TIMEOUT = 10
-    LOGIN_REDIRECT_URL = "/admin/"
     LOGIN_REDIRECT_URL_FAILURE = "/admin/login/?sso=failed"
+LOGIN_REDIRECT_URL = "/admin/"
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "optimizer.presentation.formats"
 TIME_ZONE = "UTC"

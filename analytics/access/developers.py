@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from analytics.access.keys import key_revoke
@@ -90,7 +91,9 @@ def keys_assign(developer: Developer | None, key: ApiKey) -> None:
 
     Whoever owns a key sees the requests that were made with it.
     """
-    ApiKey.objects.filter(origin=key.origin).update(developer=developer)
+    # Keys of the first releases have an empty origin, which they do not share.
+    same = Q(origin=key.origin) if key.origin else Q(pk=key.pk)
+    ApiKey.objects.filter(same).update(developer=developer)
 
 
 def developer_named(name: str) -> Developer | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from analytics.access.versioned_rows import save_versioned, version_of
+from analytics.access.versioned_rows import save_versioned
 from analytics.models import ApiKey
 
 _KEY_PREFIX = "aco_"
@@ -29,6 +31,13 @@ _INHERITED = (
     "quality_target", "cost_cap", "auto_route", "strict",
 )  # fmt: skip
 """What a successor has of the key that it replaces."""
+
+
+_HAPPENS = frozenset({"revoked_at", "last_used_at"})
+
+
+class KeyRevoked(ValueError):
+    """A key that is revoked cannot be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +74,51 @@ def key_revoke(key: ApiKey) -> bool:
     return bool(revoked)
 
 
+def key_change(key: ApiKey) -> None:
+    """Save what was set on an existing ``key``. Raises Django's ``ValidationError``.
+
+    It leaves alone what happens to a key at any moment: one that is revoked after it was read
+    stays revoked.
+    """
+    columns = [field.name for field in ApiKey._meta.concrete_fields if not field.primary_key]
+    save_versioned(key, only=[name for name in columns if name not in _HAPPENS])
+
+
 @transaction.atomic
 def key_rotate(key: ApiKey, overlap: timedelta, **changes: Any) -> NewKey:
     """Create a successor with the same rights; ``key`` stays valid for ``overlap``, renamed.
 
-    The successor does not expire; ``changes`` set other values of its columns.
+    The successor does not expire; ``changes`` set other values of its columns. Raises
+    :class:`KeyRevoked`.
     """
+    # Whoever revokes the key now waits, or has come first: a revoked key has no successor.
+    if not ApiKey.objects.select_for_update().filter(pk=key.pk, revoked_at=None).exists():
+        raise KeyRevoked("A revoked key has no successor. Create a new key.")
     now = timezone.now()
     name, ends = key.name, now + overlap
     until = f" until {ends:%Y-%m-%d %H:%M} ({key.prefix})"  # no other key is named so
     key.name = f"{name[: _NAME - len(until)]}{until}"
     key.expires_at = min(key.expires_at or ends, ends)
-    save_versioned(key)
+    key_change(key)
     kept = {column: getattr(key, column) for column in _INHERITED}
     return key_make(ApiKey(**{**kept, "name": name, **changes}))
+
+
+def addresses_beyond(addresses: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Return those of ``addresses`` that are not within ``own``; an empty list means all.
+
+    What is no address is left to the check of the key.
+    """
+    limits = [ip_network(text, strict=False) for text in own]
+    beyond = []
+    for text in addresses or ("0.0.0.0/0", "::/0"):
+        with suppress(ValueError):
+            network: Any = ip_network(text, strict=False)
+            if limits and not any(
+                network.version == limit.version and network.subnet_of(limit) for limit in limits
+            ):
+                beyond.append(text)
+    return beyond
 
 
 def key_find(secret: str) -> ApiKey | None:
@@ -93,13 +133,20 @@ def keys_valid() -> QuerySet[ApiKey]:
     return keys.filter(unexpired, revoked_at=None)
 
 
-NO_KEYS = (None, 0)
+NO_KEYS = (None, 0, 0)
 """What :func:`keys_version` returns while there is no key."""
 
 
-def keys_version() -> tuple[datetime | None, int]:
-    """Return a version that changes whenever a key changes."""
-    return version_of(ApiKey)
+def keys_version() -> tuple[datetime | None, int, int]:
+    """Return a version that changes whenever a key changes.
+
+    It counts those that are revoked: where clocks of two machines differ, or two changes overlap,
+    the time of a revocation need not be the latest one.
+    """
+    sums = ApiKey.objects.aggregate(
+        latest=Max("changed_at"), keys=Count("pk"), revoked=Count("revoked_at")
+    )
+    return sums["latest"], sums["keys"], sums["revoked"]
 
 
 def keys_load() -> list[ApiKey]:

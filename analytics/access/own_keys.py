@@ -10,7 +10,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from analytics.access.key_budgets import developer_budget_keep
-from analytics.access.keys import OVERLAP, NewKey, key_make, key_revoke, key_rotate, keys_valid
+from analytics.access.keys import (
+    OVERLAP,
+    KeyRevoked,
+    NewKey,
+    key_make,
+    key_revoke,
+    key_rotate,
+    keys_valid,
+)
 from analytics.models import ApiKey, Developer, KeyTemplate
 from analytics.models.keys import default_scopes
 
@@ -85,12 +93,15 @@ def own_key_rotate(developer: Developer, pk: int) -> NewKey:
     if keys_valid().filter(origin=key.origin).exclude(pk=key.pk).exists():
         raise OwnKeyError("A key that it replaced is still valid: revoke that one first.")
     if key.template_id is None:
-        return key_rotate(key, OVERLAP, expires_at=key.expires_at)
-    template = _usable_template(developer)
-    developer_budget_keep(developer)
-    return key_rotate(
-        key, OVERLAP, expires_at=_expiry(template), **_by_template(developer, template)
-    )
+        changes: dict[str, Any] = {"expires_at": key.expires_at}
+    else:
+        template = _usable_template(developer)
+        developer_budget_keep(developer)
+        changes = {"expires_at": _expiry(template), **_by_template(developer, template)}
+    try:
+        return key_rotate(key, OVERLAP, **changes)
+    except KeyRevoked as error:
+        raise OwnKeyError(str(error)) from None
 
 
 def own_key_revoke(developer: Developer, pk: int) -> ApiKey:

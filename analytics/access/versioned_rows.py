@@ -5,11 +5,14 @@ Each row has a ``changed_at``, which moves with every change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Count, Max, Model
 from django.utils import timezone
 
+from analytics.database.locking import one_at_a_time
 from analytics.models import ApiKey, Budget, PriceOverride
 
 VersionedRow = ApiKey | Budget | PriceOverride
@@ -31,11 +34,14 @@ def version_of_small(table: type[Model]) -> tuple[tuple[object, datetime], ...]:
     return tuple(rows)
 
 
-def save_versioned(row: VersionedRow) -> None:
-    """Save ``row`` so that every worker notices the change.
+def save_versioned(row: VersionedRow, *, only: Sequence[str] | None = None) -> None:
+    """Save ``row``, or ``only`` these columns, so that every worker notices the change.
 
     Raises Django's ``ValidationError``.
     """
-    row.full_clean()
-    row.changed_at = timezone.now()
-    row.save()
+    with transaction.atomic():
+        if isinstance(row, PriceOverride):  # which must not overlap with one that comes meanwhile
+            one_at_a_time("price_overrides")
+        row.full_clean()
+        row.changed_at = timezone.now()
+        row.save(update_fields=only)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from django.db import connection
 from django.db.models import Model
 
 Row = TypeVar("Row", bound=Model)
@@ -21,3 +22,14 @@ def locked_row(table: type[Row], **key: Any) -> Row:
         rows.bulk_create([table(**key)], ignore_conflicts=True)
         row = rows.select_for_update().get(**key)
     return row
+
+
+def one_at_a_time(what: str) -> None:
+    """Let the transactions that change ``what`` go on from here one after the other.
+
+    For checks over several rows, of which some may not exist yet, so that no row can be locked.
+    SQLite has one writer anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [what])

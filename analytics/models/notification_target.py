@@ -34,7 +34,8 @@ def check_address(address: str, *, tls_only: bool = False) -> None:
     schemes = ["https"] if tls_only else ["http", "https"]
     try:
         URLValidator(schemes=schemes)(address)
-    except ValidationError:
+        urlsplit(address).port  # noqa: B018 - raises where it is no port
+    except (ValidationError, ValueError):
         kind = "an https:// address" if tls_only else "a valid URL"
         raise ValidationError(f"Enter {kind}.") from None
     if len(address) > 2000:

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from analytics.access.audit import Actor, audit_added, audit_removed
 from analytics.access.versioned_rows import version_of_small
+from analytics.database.locking import one_at_a_time
 from analytics.encryption import UNREADABLE
 from analytics.models import ProviderKey
 
@@ -26,7 +27,8 @@ def provider_key_add(provider: str, secret: str, *, note: str = "", who: Actor) 
     if problem:
         raise ValidationError({"secret": problem})
     with transaction.atomic():
-        others = ProviderKey.objects.select_for_update().filter(provider=provider)
+        one_at_a_time("provider_keys")
+        others = ProviderKey.objects.filter(provider=provider)
         if len(others) >= _MOST_KEYS:
             raise ValidationError({"provider": f"It has {_MOST_KEYS} keys already. Remove one."})
         if any(other.secret == secret for other in others):
@@ -39,11 +41,13 @@ def provider_key_add(provider: str, secret: str, *, note: str = "", who: Actor) 
     return key
 
 
-def provider_key_remove(key: ProviderKey, *, who: Actor) -> None:
-    """Delete a key: no call that begins from now on uses it."""
+def provider_key_remove(key: ProviderKey, *, who: Actor) -> bool:
+    """Delete a key: no call that begins from now on uses it. Return whether it was still there."""
     with transaction.atomic():
-        audit_removed(key, f"a key of {key.provider} was removed", who=who)
-        key.delete()
+        removed, _ = ProviderKey.objects.filter(pk=key.pk).delete()
+        if removed:
+            audit_removed(key, f"a key of {key.provider} was removed", who=who)
+    return bool(removed)
 
 
 def provider_keys_stored(provider: str = "") -> list[ProviderKey]:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from analytics.access.audit import Actor, audit_changed
 from analytics.access.versioned_rows import version_of_small
+from analytics.database.locking import one_at_a_time
 from analytics.models import RuntimeSetting
 
 
@@ -19,7 +20,8 @@ def runtime_settings_change(changes: Mapping[str, str | None], *, who: Actor) ->
     """
     changed = []
     with transaction.atomic():
-        rows = RuntimeSetting.objects.select_for_update().in_bulk(list(changes))
+        one_at_a_time("runtime_settings")
+        rows = RuntimeSetting.objects.in_bulk(list(changes))
         for name, value in changes.items():
             row = rows.get(name)
             before = None if row is None else row.value

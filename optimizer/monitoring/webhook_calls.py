@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 import socket
 import time
 from typing import Any
@@ -14,6 +15,8 @@ from django.conf import settings
 
 from analytics.encryption import UNREADABLE
 from optimizer.shared.webhooks import AllowedHosts, WebhookRefused, read_url, signed_headers
+
+logger = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0
 _MOST_SECONDS = 8.0
@@ -46,6 +49,9 @@ async def webhook_post(
         return str(error)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return type(error).__name__
+    except Exception as error:  # noqa: BLE001 - one address must not hold up everybody's messages
+        logger.error("A webhook could not be called (%s)", type(error).__name__)
+        return type(error).__name__
 
 
 async def _post(client: httpx.AsyncClient, url: str, content: bytes, message_id: str) -> str:
@@ -69,7 +75,7 @@ async def _check(url: str) -> None:
         places = await asyncio.get_running_loop().getaddrinfo(
             parts.host, parts.port or 443, type=socket.SOCK_STREAM
         )
-    except OSError:
+    except (OSError, UnicodeError):  # the latter of a name that no server can have
         return  # a proxy may know the name; if nobody does, the call says so
     for *_, address in places:
         if _hands_out_credentials(str(address[0])):

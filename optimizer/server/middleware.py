@@ -15,7 +15,13 @@ from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.core.exceptions import BadRequest
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponsePermanentRedirect,
+)
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
@@ -96,7 +102,16 @@ class LoginLimit(PagesOnly, AxesMiddleware):
 
 
 class Common(PagesOnly, CommonMiddleware):
-    """Adds missing slashes to the URLs of pages."""
+    """Adds missing slashes to the URLs of pages, and refuses what no page can look up."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        """Return a redirect if one is due. Raises ``BadRequest`` for NUL in the query.
+
+        No database stores it, and PostgreSQL fails where it is searched for.
+        """
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("NUL in the query")
+        return super().process_request(request)
 
 
 class Csrf(PagesOnly, CsrfViewMiddleware):

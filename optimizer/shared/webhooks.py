@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 import httpx
 
+_LAST_PORT = 65_535
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -61,9 +62,12 @@ def signed_headers(secret: str, message_id: str, body: bytes, now: int) -> dict[
 def read_url(url: str) -> httpx.URL:
     """Read ``url`` as the client does that will call it. Raises ValueError if it cannot."""
     try:
-        return httpx.URL(url)
+        read = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from error
+    if read.port is not None and read.port > _LAST_PORT:
+        raise ValueError("no port")
+    return read
 
 
 def _place_of_host(host: str) -> tuple[str, str, int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from math import ceil
 from typing import Any, Literal
 
@@ -120,6 +121,9 @@ _RELAYED = frozenset({400, 404, 409, 413, 422})
 # What these say is of use to a client that named the model: quotas, and when to come back.
 _RELAYED_IF_NAMED = frozenset({429, 503, 529})
 _MAX_RETRY_WAIT_SECONDS = 60
+_MOST_ERRORS = 50
+_MOST_ERROR_CHARS = 500
+"""Some messages repeat what was sent, which may be a megabyte."""
 _ENDS_AGENTS = frozenset({"budget_exceeded", "session_stopped"})
 _DATABASE_UNAVAILABLE = Failure(
     503, "overloaded", "The database is unavailable. Try again shortly."
@@ -334,13 +338,16 @@ def _request_failure(error: exceptions.APIException) -> Failure:
 
 def _by_field(detail: Any) -> dict[str, list[str]]:
     if isinstance(detail, list):
-        return {"body": [str(message) for message in detail]}
+        return {"body": _bounded(detail)}
     flat: dict[str, list[str]] = {}
-    for place, messages in detail.items():
-        name = "body" if place == "non_field_errors" else place
+    for place, messages in islice(detail.items(), _MOST_ERRORS):
+        name = "body" if place == "non_field_errors" else str(place)[:_MOST_ERROR_CHARS]
         if isinstance(messages, dict):
             flat.update({f"{name}.{key}": value for key, value in _by_field(messages).items()})
         else:
-            several = [messages] if isinstance(messages, str) else messages
-            flat[name] = [str(message) for message in several]
+            flat[name] = _bounded([messages] if isinstance(messages, str) else messages)
     return flat
+
+
+def _bounded(messages: Iterable[Any]) -> list[str]:
+    return [str(each)[:_MOST_ERROR_CHARS] for each in islice(messages, _MOST_ERRORS)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,8 @@ from rest_framework import serializers
 from optimizer.domain.deadlines import read_deadline
 
 _MOST_UNKNOWN = 20
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""Characters that databases cannot store: NUL and surrogates."""
 
 
 class StrictSerializer(serializers.Serializer):
@@ -47,6 +50,16 @@ class StrictTextField(serializers.CharField):
         if isinstance(data, str) and not self.allow_blank and not data.strip():
             self.fail("blank")
         return super().run_validation(data)
+
+
+class TrimmedTextField(serializers.CharField):
+    """A JSON string without the white space around it; numbers are refused."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the string; raise ``ValidationError`` for another type."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class StrictIntegerField(serializers.IntegerField):

@@ -53,3 +53,7 @@ class JsonRenderer(JSONRenderer):
 
     encoder_class = MoneyEncoder
     charset = None
+
+    def render(self, data: Any, *_: Any, **__: Any) -> bytes:
+        """Return ``data`` as JSON, also where an error repeats a text that is no valid Unicode."""
+        return b"" if data is None else as_json(data)

@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers as s
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics.access.audit import Actor, audit_added, audit_changed
-from analytics.access.keys import NewKey, key_make, key_revoke, key_rotate
+from analytics.access.audit import Actor, audit_added, audit_changed, differences
+from analytics.access.developers import developer_named, keys_assign
+from analytics.access.keys import (
+    KeyRevoked,
+    NewKey,
+    addresses_beyond,
+    key_change,
+    key_make,
+    key_revoke,
+    key_rotate,
+)
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
 from optimizer.api.http.fields import StrictNumberField, StrictSerializer
@@ -128,13 +138,15 @@ class ManagedKeysViewSet(RowsViewSet):
         sent = RotateInput(data=request.data or {})
         sent.is_valid(raise_exception=True)
         key = self.row(number)
-        self._may_give(request, set(key.scopes))
-        if key.revoked_at is not None:
-            raise ChangeRefused("A revoked key has no successor. Create a new key.")
+        self._may_give(request, set(key.scopes), key.addresses)
         who = self.actor(request)
-        made = key_rotate(key, timedelta(hours=sent.validated_data["hours"]))
-        audit_changed(key, "replaced", who=who)
-        audit_added(made.key, f"the successor of {key.prefix}…", who=who)
+        try:
+            with transaction.atomic():
+                made = key_rotate(key, timedelta(hours=sent.validated_data["hours"]))
+                audit_changed(key, "replaced", who=who)
+                audit_added(made.key, f"the successor of {key.prefix}…", who=who)
+        except KeyRevoked as error:
+            raise ChangeRefused(str(error)) from None
         return _once(Response(_with_secret(made), status=201))
 
     @extend_schema(
@@ -147,19 +159,23 @@ class ManagedKeysViewSet(RowsViewSet):
     def revoke(self, request: Request, number: int) -> Response:
         """Revoke a key: every worker refuses it within a second."""
         key = self.row(number)
-        if key_revoke(key):
-            audit_changed(key, "revoked", who=self.actor(request))
+        with transaction.atomic():
+            if key_revoke(key):
+                audit_changed(key, "revoked", who=self.actor(request))
         return Response(self.shown(self.row(number)))
 
     def checked(self, sent: s.Serializer, row: Any) -> dict[str, Any]:
         """Return the fields; refuse scopes that the own key does not have."""
         fields = super().checked(sent, row)
-        wanted = set(fields.get("scopes", () if row is None else row.scopes))
-        self._may_give(self.request, wanted)
+        # Neither a scope that it gets nor one that it has may go beyond the own key's.
+        held, addresses = ((), []) if row is None else (row.scopes, row.addresses)
+        scopes = {*held, *fields.get("scopes", ())}
+        self._may_give(self.request, scopes, fields.get("addresses", addresses))
         return fields
 
     def save_new(self, row: ApiKey, who: Actor) -> None:
-        """Make the key, and record it without its secret."""
+        """Make the key, of the developer whom its user is, and record it without its secret."""
+        row.developer = developer_named(row.user)
         self._made = key_make(row)
         audit_added(row, f"scopes: {', '.join(row.scopes)}", who=who)
 
@@ -168,11 +184,26 @@ class ManagedKeysViewSet(RowsViewSet):
         made: NewKey | None = getattr(self, "_made", None)
         return super().shown(row) if made is None else _with_secret(made)
 
+    def save_changed(self, row: ApiKey, before: Mapping[str, Any], who: Actor) -> None:
+        """Save a changed key; with another user, it is no longer the former one's at /me."""
+        key_change(row)
+        audit_changed(row, differences(before, self.shown(row)), who=who)
+        if row.user != before["user"]:
+            keys_assign(developer_named(row.user), row)
+
     @staticmethod
-    def _may_give(request: Request, scopes: set[str]) -> None:
-        if missing := scopes - _ORDINARY - client_of(request).scopes:
+    def _may_give(request: Request, scopes: set[str], addresses: list[str]) -> None:
+        """Raise ``PermissionDenied`` where another key could do more than that of the request."""
+        client, more = client_of(request), scopes - _ORDINARY
+        if missing := more - client.scopes:
             raise PermissionDenied(
                 f"Your key lacks {', '.join(sorted(missing))}, so it cannot give that to another."
+            )
+        own = ApiKey.objects.filter(prefix=client.key).values_list("addresses", flat=True).first()
+        if more and addresses_beyond(addresses, own or ()):
+            raise PermissionDenied(
+                f"Your key is limited to {', '.join(own or ())}, so a key with "
+                f"{', '.join(sorted(more))} must be, too: give its addresses."
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers as s
 from rest_framework.request import Request
@@ -13,7 +14,7 @@ from analytics.models import Lever
 from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet, StrictModelSerializer
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.domain.levers import LEVERS
-from optimizer.wiring.operation.levers import lever_change, lever_find, lever_rows
+from optimizer.wiring.operation.levers import lever_change, lever_find, lever_locked, lever_rows
 
 
 @extend_schema_serializer(component_name="ManagedLeverInput")
@@ -78,10 +79,13 @@ class ManagedLeversViewSet(ManageViewSet):
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a lever; its history records who and what."""
         levers = self.services.levers
-        row = lever_find(levers, name)
-        sent = LeverInput(row, data=request.data, partial=True)
-        sent.is_valid(raise_exception=True)
-        lever_change(levers, row, sent.validated_data, who=self.actor(request))
+        with transaction.atomic():
+            # One that is stopped in this moment stays stopped.
+            row = lever_locked(levers, name)
+            sent = LeverInput(row, data=request.data, partial=True)
+            sent.is_valid(raise_exception=True)
+            lever_change(levers, row, sent.validated_data, who=self.actor(request))
+        levers.refresh()
         return Response(self._shown(row))
 
     def _shown(self, row: Lever) -> dict[str, Any]:

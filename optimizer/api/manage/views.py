@@ -25,10 +25,12 @@ from analytics.access.audit import (
 from analytics.access.versioned_rows import save_versioned
 from analytics.models import ApiKey
 from optimizer.api.http.fields import (
+    UNSTORABLE,
     StrictBooleanField,
     StrictIntegerField,
     StrictNumberField,
     StrictSerializer,
+    TrimmedTextField,
 )
 from optimizer.api.http.views import SyncViewSet, client_of
 from optimizer.api.v1.schema import ErrorBody
@@ -78,12 +80,27 @@ class StrictModelSerializer(StrictSerializer, s.ModelSerializer):
         models.FloatField: StrictNumberField,
         models.IntegerField: StrictIntegerField,
         models.PositiveIntegerField: StrictIntegerField,
+        models.CharField: TrimmedTextField,
+        models.TextField: TrimmedTextField,
     }
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the valid fields; raise ``ValidationError`` for texts that cannot be stored."""
+        bad = (
+            [name for name, value in data.items() if _unstorable(value)]
+            if isinstance(data, dict)
+            else []
+        )
+        if bad:
+            raise ValidationError(
+                {name: ["It has characters that are not allowed."] for name in bad}
+            )
+        return super().to_internal_value(data)
 
 
 def texts_field(most_characters: int = 500) -> s.ListField:
     """Return a field for a list of texts that need not be sent."""
-    text = s.CharField(max_length=most_characters)
+    text = TrimmedTextField(max_length=most_characters)
     return s.ListField(child=text, required=False, max_length=_MOST_TEXTS)
 
 
@@ -171,8 +188,11 @@ class RowsViewSet(ManageViewSet):
 
     def remove(self, row: Any, who: Actor) -> None:
         """Delete a row, and record what it held."""
-        audit_removed(row, differences(self.shown(row), {}), who=who)
-        row.delete()
+        with transaction.atomic():
+            shown = differences(self.shown(row), {})
+            if not self.rows._default_manager.filter(pk=row.pk).delete()[0]:
+                raise UnknownTarget(f"There is no {self.noun} {row.pk}.")
+            audit_removed(row, shown, who=who)
 
     def insert(self, row: Any) -> None:
         """Store a new row. Raises Django's ``ValidationError``."""
@@ -244,6 +264,15 @@ def _unique() -> Any:
         yield
     except IntegrityError:
         raise ValidationError({"name": ["A row with such a value exists already."]}) from None
+
+
+def _unstorable(value: Any) -> bool:
+    """Return whether a text anywhere in ``value`` has characters that databases cannot store."""
+    if isinstance(value, dict):
+        return any(_unstorable(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return any(_unstorable(each) for each in value)
+    return isinstance(value, str) and UNSTORABLE.search(value) is not None
 
 
 def _by_field(error: InvalidRow) -> dict[str, list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from optimizer.api.compat.acceptance import accepted_reply, sent_of
 from optimizer.api.http.delivery import read_delivery
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
+    UNSTORABLE,
     DeadlineField,
     StrictBooleanField,
     StrictIntegerField,
@@ -111,8 +111,6 @@ class CompleteInput(StrictSerializer):
 
 _COMMON_FIELDS = frozenset({"prompt", "max_tokens", "auto_route", "session"})
 _LONGEST_SESSION = 128
-# Characters that databases cannot store: NUL and surrogates.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def read_complete(data: Any) -> dict[str, Any]:
@@ -144,7 +142,7 @@ def _is_simple(data: Any) -> bool:
         type(prompt) is str
         and 0 < len(prompt) <= _MAX_CHARS
         and not prompt.isspace()
-        and not _UNSTORABLE.search(prompt)
+        and not UNSTORABLE.search(prompt)
         and type(tokens) is int
         and 1 <= tokens <= _MAX_TOKENS
         and type(data.get("auto_route", False)) is bool
@@ -156,7 +154,7 @@ def _is_simple_session(session: Any) -> bool:
         type(session) is str
         and 0 < len(session) <= _LONGEST_SESSION
         and not session.isspace()
-        and not _UNSTORABLE.search(session)
+        and not UNSTORABLE.search(session)
     )
 
 

@@ -50,6 +50,7 @@ class KeyTemplateAdmin(admin.ModelAdmin):
     form = KeyTemplateForm
     list_display = ("name", "enabled", "until", "budget_text", "most_keys", "days", "people")
     search_fields = ("name",)
+    ordering = ("name",)
     autocomplete_fields = ("team", "project")
     fieldsets = (
         (None, {"fields": ("name", "enabled", "until", "for_single_sign_on")}),
@@ -94,6 +95,7 @@ class DeveloperAdmin(admin.ModelAdmin):
     list_filter = ("template",)
     list_select_related = ("template", "account")
     search_fields = ("name",)
+    ordering = ("name",)
     autocomplete_fields = ("template", "account")
     actions = ("invite_selected", "end_selected", "open_selected")
 

@@ -17,10 +17,17 @@ from django.utils import timezone
 from analytics.access.developers import keys_assign
 from analytics.access.key_budgets import key_make_with_budget
 from analytics.access.key_names import user_names
-from analytics.access.keys import OVERLAP, NewKey, key_revoke, key_rotate, tenant_of
+from analytics.access.keys import (
+    OVERLAP,
+    KeyRevoked,
+    NewKey,
+    key_change,
+    key_revoke,
+    key_rotate,
+    tenant_of,
+)
 from analytics.access.own_keys import is_valid
 from analytics.access.roles import ScopesBeyondRights, scopes_check
-from analytics.access.versioned_rows import save_versioned
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.claims import Payer
 from analytics.budgets.report import standings_of
@@ -116,7 +123,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         """Save a changed key, or make a new one and remember its secret for this response."""
         developer = form.cleaned_data["developer"]
         if change:
-            save_versioned(obj)
+            key_change(obj)
             if "user" in form.changed_data:
                 keys_assign(developer, obj)
         else:
@@ -169,8 +176,14 @@ class ApiKeyAdmin(admin.ModelAdmin):
             return None
         made = []
         for key in keys:
-            self.log_change(request, key, "replaced")
-            made.append(key_rotate(key, OVERLAP))
+            try:
+                made.append(key_rotate(key, OVERLAP))
+            except KeyRevoked as error:
+                self.message_user(request, f"{key.name}: {error}", messages.ERROR)
+            else:
+                self.log_change(request, key, "replaced")
+        if not made:
+            return None
         return self._show(request, made)
 
     def _show(self, request: HttpRequest, made: list[NewKey]) -> HttpResponse:

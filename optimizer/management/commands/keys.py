@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.table import Table
 
 from analytics.access.audit import audit_added, audit_changed
-from analytics.access.keys import key_revoke, key_rotate
+from analytics.access.keys import KeyRevoked, key_revoke, key_rotate
 from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey
@@ -49,9 +49,10 @@ class Command(TeachingCommand):
             if options["hours"] < 0:
                 raise CommandError("--hours must not be negative")
             key = self._key(options["name"])
-            if key.revoked_at is not None:
-                raise CommandError("A revoked key has no successor. Create a new key.")
-            successor = key_rotate(key, timedelta(hours=options["hours"]))
+            try:
+                successor = key_rotate(key, timedelta(hours=options["hours"]))
+            except KeyRevoked as error:
+                raise CommandError(str(error)) from None
             audit_changed(key, "replaced")
             audit_added(successor.key, f"the successor of {key.prefix}…")
             self.stderr.write("This is the new key. It is shown only once and is not stored:")

@@ -31,10 +31,21 @@ def lever_find(levers: ActiveLevers, name: str) -> Lever:
     return row
 
 
+def lever_locked(levers: ActiveLevers, name: str) -> Lever:
+    """Return the row of one lever, locked until the transaction ends.
+
+    Raises :class:`UnknownTarget`.
+    """
+    if name not in LEVERS:
+        raise UnknownTarget(f"There is no lever {name!r}.")
+    row = Lever.objects.select_for_update().filter(pk=name).first()
+    return row or Lever(name=name, mode=levers.states[name].mode)
+
+
 def lever_change(
     levers: ActiveLevers, row: Lever, fields: Mapping[str, Any], *, who: Actor
 ) -> None:
-    """Give a lever new values of its fields, and use it on this worker at once.
+    """Give a lever new values of its fields. Refresh ``levers`` once they are committed.
 
     Raises :class:`SetElsewhere` for a mode that the environment sets, and ``ValidationError``.
     """
@@ -48,4 +59,3 @@ def lever_change(
     for field, value in fields.items():
         setattr(row, field, value)
     lever_save(row, who=who.name)
-    levers.refresh()

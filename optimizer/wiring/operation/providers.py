@@ -146,10 +146,10 @@ class ActiveProviders:
 
         It can be deleted although the environment wins.
         """
-        key = next((key for key in provider_keys_stored(provider) if key.pk == number), None)
-        if key is None:
+        key = next((key for key in provider_keys_stored() if key.pk == number), None)
+        key = key if key is not None and key.provider == provider else None
+        if key is None or not provider_key_remove(key, who=who):
             raise UnknownTarget(f"{provider} has no stored key {number}.")
-        provider_key_remove(key, who=who)
         self.refresh()
 
     def switch(self, ref: ModelRef, *, off: bool, who: Actor) -> bool:

@@ -69,6 +69,9 @@ def _between(low: float, high: float, *, ends: bool) -> Callable[[str], float]:
     return read
 
 
+_LEAST = Decimal("1E-10")
+
+
 def _amount(text: str) -> Decimal:
     try:
         amount = Decimal(text)
@@ -76,7 +79,9 @@ def _amount(text: str) -> Decimal:
         amount = Decimal("nan")
     if not amount.is_finite() or not 0 <= amount <= 1_000_000:
         raise ValueError("It must be an amount of USD, zero or more and at most a million.")
-    return amount
+    # 1E-999999999 has a billion places, which a page would write out.
+    rounded = amount.quantize(_LEAST)
+    return amount if amount == rounded else rounded
 
 
 _SHARE, _INSIDE = _between(0, 1, ends=True), _between(0, 1, ends=False)

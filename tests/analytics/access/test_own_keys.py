@@ -7,10 +7,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from analytics.access.developers import developer_add, developer_join, keys_assign
 from analytics.access.key_budgets import developer_template_set, template_apply
-from analytics.access.keys import key_make
+from analytics.access.keys import (
+    KeyRevoked,
+    key_change,
+    key_make,
+    key_revoke,
+    key_rotate,
+    keys_version,
+)
 from analytics.access.own_keys import (
     OwnKeyError,
     keys_left,
@@ -201,3 +209,28 @@ def test_a_name_of_single_sign_on_is_never_another_s(django_user_model: Any) -> 
     long = developer_join(account=account("s" * 100), name="")
     assert len(long.name) <= 64
     save_versioned(key_make(ApiKey(name="k", user=long.name)).key)
+
+
+def test_a_key_that_is_revoked_meanwhile_is_neither_replaced_nor_valid_again() -> None:
+    read_before = key_make(ApiKey(name="k")).key
+    key_revoke(ApiKey.objects.get(name="k"))
+
+    with pytest.raises(KeyRevoked):
+        key_rotate(read_before, timedelta(hours=1))
+    read_before.requests_per_minute = 5
+    key_change(read_before)
+
+    stored = ApiKey.objects.get(name="k")
+    assert (stored.revoked_at is None, stored.requests_per_minute) == (False, 5)
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_revocation_by_a_clock_that_is_behind_is_noticed() -> None:
+    ahead = key_make(ApiKey(name="a")).key
+    ApiKey.objects.filter(pk=ahead.pk).update(changed_at=timezone.now() + timedelta(minutes=1))
+    other = key_make(ApiKey(name="b")).key
+    before = keys_version()
+
+    key_revoke(other)
+
+    assert keys_version() != before

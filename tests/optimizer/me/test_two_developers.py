@@ -155,3 +155,8 @@ def test_of_very_many_requests_the_latest_are_summed_and_the_page_says_so(
     assert "$5.00" in text  # 2 + 3, and 5 a day is the budget
     assert "$6.25" not in text
     assert "Only the latest" not in person("cat").browser.get("/me/").content.decode()
+
+
+@pytest.mark.parametrize("path", ["/me/session/?id=a%00b", "/me/requests/?before=%00"])
+def test_nul_in_a_query_is_a_bad_request(ann: Person, path: str) -> None:
+    assert ann.browser.get(path).status_code == 400

@@ -14,10 +14,12 @@ from decimal import Decimal
 
 import pytest
 from django.core import mail
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from analytics.alerts.outbox import notification_record, notifications_add
 from analytics.models import Alert, AlertRule, Notification, NotificationChannel
+from analytics.models.notification_target import check_address
 from optimizer.monitoring import notifications, webhook_calls
 from optimizer.monitoring.notifications import notifications_send
 from tests.optimizer.monitoring.conftest import Hook
@@ -89,6 +91,22 @@ def test_a_place_that_hangs_delays_no_other_one(
     failed = Notification.objects.filter(delivered_at=None)
     assert failed.count() == 10
     assert set(failed.values_list("error", flat=True)) == {"no answer within 0 s"}
+
+
+def test_an_address_that_cannot_be_called_keeps_no_other_message_back(
+    hook: Hook,
+) -> None:
+    bad = ["http://127.0.0.1:99999/hook", "http://[::1]:70000/hook"]
+    alerts(1, *(channel(address=address) for address in bad), channel(address=hook.url))
+
+    assert notifications_send() == 1
+
+    assert len(hook.told) == 1
+    failed = Notification.objects.filter(delivered_at=None)
+    assert set(failed.values_list("error", flat=True)) == {"The webhook is no URL."}
+    for address in bad:
+        with pytest.raises(ValidationError):
+            check_address(address)
 
 
 def test_a_hundred_alerts_at_once_are_one_message_for_people(hook: Hook) -> None:
