@@ -134,7 +134,8 @@ def _operator_prices(book: PriceBook) -> Iterator[Finding]:
 async def _call() -> list[Finding]:
     services = await asyncio.to_thread(build_services)
     await asyncio.to_thread(services.ledger.health.look)
-    await asyncio.to_thread(services.operation.refresh)
+    # On the thread whose connection ends with the services.
+    await services.in_background(services.operation.refresh)
     try:
         return await provider_checks.check_connections(services.connections)
     finally:
