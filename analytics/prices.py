@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, Sum
 
-from analytics.access.versioned_rows import version_of
+from analytics.access.versioned_rows import save_versioned, version_of
+from analytics.database.locking import one_at_a_time
 from analytics.models import PriceOverride, PriceSeen, RequestRecord
 from analytics.models.prices import PRICE_UNITS
 from analytics.money import MoneySum
@@ -46,6 +48,13 @@ class PriceChange:
 def overrides_version() -> tuple[datetime | None, int]:
     """Return a version that changes whenever an override changes."""
     return version_of(PriceOverride)
+
+
+@transaction.atomic
+def override_save(row: PriceOverride) -> None:
+    """Save a price that an operator sets. Raises Django's ``ValidationError``."""
+    one_at_a_time("price_overrides")  # it must not overlap with one that comes meanwhile
+    save_versioned(row)
 
 
 def overrides_load() -> list[PriceOverride]:

@@ -31,9 +31,8 @@ _INHERITED = (
     "quality_target", "cost_cap", "auto_route", "strict",
 )  # fmt: skip
 """What a successor has of the key that it replaces."""
-
-
 _HAPPENS = frozenset({"revoked_at", "last_used_at"})
+"""What nobody sets in a form: it happens to a key at any moment."""
 
 
 class KeyRevoked(ValueError):

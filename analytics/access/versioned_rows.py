@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import Count, Max, Model
 from django.utils import timezone
 
-from analytics.database.locking import one_at_a_time
 from analytics.models import ApiKey, Budget, PriceOverride
 
 VersionedRow = ApiKey | Budget | PriceOverride
@@ -39,9 +37,6 @@ def save_versioned(row: VersionedRow, *, only: Sequence[str] | None = None) -> N
 
     Raises Django's ``ValidationError``.
     """
-    with transaction.atomic():
-        if isinstance(row, PriceOverride):  # which must not overlap with one that comes meanwhile
-            one_at_a_time("price_overrides")
-        row.full_clean()
-        row.changed_at = timezone.now()
-        row.save(update_fields=only)
+    row.full_clean()
+    row.changed_at = timezone.now()
+    row.save(update_fields=only)

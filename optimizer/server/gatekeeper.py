@@ -88,7 +88,7 @@ class Gatekeeper:
         managed = path.startswith(MANAGE_PREFIX)
         try:
             address = address_of_scope(scope, behind_proxy=self._behind_proxy)
-            needed = _scope_of(path, scope["method"])
+            needed = manage_scope(path, scope["method"]) if managed else _scope_of(path)
             # What manages the service needs a key even where requests need none.
             admit = services.api_keys.identify if managed else services.api_keys.authenticate
             client = admit(digest, address, needed)
@@ -173,10 +173,8 @@ class Gatekeeper:
         return digest
 
 
-def _scope_of(path: str, method: str) -> str:
+def _scope_of(path: str) -> str:
     """Return the scope that a request needs, "" if any key will do."""
-    if path.startswith(MANAGE_PREFIX):
-        return manage_scope(path, method)
     return "" if path.startswith(_SESSIONS) else _SCOPES.get(path, "complete")
 
 

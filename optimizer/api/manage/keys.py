@@ -13,7 +13,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics.access.audit import Actor, audit_added, audit_changed, differences
+from analytics.access.audit import Actor, audit_added, audit_changed
 from analytics.access.developers import developer_named, keys_assign
 from analytics.access.keys import (
     KeyRevoked,
@@ -186,10 +186,13 @@ class ManagedKeysViewSet(RowsViewSet):
 
     def save_changed(self, row: ApiKey, before: Mapping[str, Any], who: Actor) -> None:
         """Save a changed key; with another user, it is no longer the former one's at /me."""
-        key_change(row)
-        audit_changed(row, differences(before, self.shown(row)), who=who)
+        super().save_changed(row, before, who)
         if row.user != before["user"]:
             keys_assign(developer_named(row.user), row)
+
+    def update(self, row: ApiKey) -> None:
+        """Store a changed key."""
+        key_change(row)
 
     @staticmethod
     def _may_give(request: Request, scopes: set[str], addresses: list[str]) -> None:

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from analytics.models import PriceOverride
 from analytics.models.prices import PRICE_UNITS
+from analytics.prices import override_save
 from optimizer.api.manage.views import (
     TAG,
     ChangeRefused,
@@ -78,6 +79,14 @@ class ManagedPricesViewSet(RowsViewSet):
                 raise ValidationError({"model": [f"The catalogue has no {name}."]})
             fields["model"] = spec.id
         return fields
+
+    def insert(self, row: PriceOverride) -> None:
+        """Store a new price, one after the other."""
+        override_save(row)
+
+    def update(self, row: PriceOverride) -> None:
+        """Store a changed price, one after the other."""
+        override_save(row)
 
     def apply(self) -> None:
         """Use the price on this worker at once."""

@@ -183,7 +183,7 @@ class RowsViewSet(ManageViewSet):
 
     def save_changed(self, row: Any, before: Mapping[str, Any], who: Actor) -> None:
         """Save a changed row, and record what changed."""
-        save_versioned(row)
+        self.update(row)
         audit_changed(row, differences(before, self.shown(row)), who=who)
 
     def remove(self, row: Any, who: Actor) -> None:
@@ -196,6 +196,10 @@ class RowsViewSet(ManageViewSet):
 
     def insert(self, row: Any) -> None:
         """Store a new row. Raises Django's ``ValidationError``."""
+        save_versioned(row)
+
+    def update(self, row: Any) -> None:
+        """Store a changed row. Raises Django's ``ValidationError``."""
         save_versioned(row)
 
     def apply(self) -> None:

@@ -9,10 +9,10 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from analytics.access.versioned_rows import save_versioned
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.models import PriceOverride, PriceSeen
 from analytics.models.prices import PRICE_UNITS
+from analytics.prices import override_save
 from optimizer.wiring.build import get_services
 
 
@@ -74,7 +74,7 @@ class PriceOverrideAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: PriceOverride, form: Any, change: bool) -> None:
         """Save the price, and apply it in this worker at once."""
-        save_versioned(obj)
+        override_save(obj)
         get_services().price_service.refresh()
 
 
