@@ -14,13 +14,17 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 # The driver installs pinned versions into .agents, and runs each agent in a clean HOME without telemetry.
 AGENTS ?= ../shared/agents/drive.py
 
-# These tests read and write other APIs' formats, which do not depend on the database, or have a
-# database of their own.
-NO_SERVICES := $(addprefix api/compat/,test_wires_table.py test_other_clients.py test_conversations.py test_body_reader.py \
-	test_dropped.py test_errors_in_streams.py test_stream_encoder.py test_local.py conversation \
-	test_openai_sdk.py test_gemini_sdk.py test_anthropic_sdk.py) \
-	$(addprefix gateway/,test_fuzzed_answers.py test_provider_dialects.py test_clouds.py levers/compression/test_texts.py) \
-	server/test_hostile_bytes.py api/v1/test_contract.py lab/demo
+# These tests are about other APIs' formats, or about bytes before a request is one, which do not
+# depend on the database, or they have a database of their own.
+NO_SERVICES := api/relayed lab/demo \
+	$(addprefix api/compat/,conversation test_anthropic_sdk.py test_body_reader.py test_chat_requests.py test_conversations.py \
+	test_dropped.py test_errors_in_streams.py test_gemini_sdk.py test_local.py test_memory.py test_openai_sdk.py \
+	test_other_clients.py test_responses_relay.py test_stream_encoder.py test_streaming.py test_wires_table.py) \
+	$(addprefix api/v1/,test_bad_input.py test_contract.py) \
+	$(addprefix gateway/,test_clouds.py test_fuzzed_answers.py test_odd_answers.py test_provider_dialects.py streaming \
+	levers/compression) \
+	$(addprefix server/,test_body_bounds.py test_compressed_static.py test_half_closed.py test_hostile_bytes.py \
+	test_large_bodies.py test_slow_bodies.py test_slow_readers.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services test-browser test-faults test-agents lint format docs audit lock release benchmark clean

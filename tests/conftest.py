@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from optimizer.asgi import application
 from optimizer.wiring import build, routing
 from optimizer.wiring.build import forget_services, get_services, journal
 from providers.http.transport import ConnectionSettings, HttpClient, make_client
-from tests.emptying import keep_what_migrate_makes
+from tests.emptying import empty_quickly
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
 
@@ -37,7 +37,7 @@ hypothesis_settings.register_profile(
     "untimed",
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
-    max_examples=40,
+    max_examples=25,
 )
 hypothesis_settings.register_profile(
     "thorough", hypothesis_settings.get_profile("untimed"), max_examples=1000
@@ -45,15 +45,7 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("untimed")
 
 
-def _delete_all(ops: Any, style: Any, tables: Sequence[str], **_: Any) -> list[str]:
-    """How PostgreSQL's tables are emptied after a test: TRUNCATE makes each file anew, which
-    takes a third of a second; a test leaves few rows, and what refers to what is looked at last."""
-    return [f"DELETE FROM {ops.quote_name(table)}" for table in tables]
-
-
-keep_what_migrate_makes()
-if connections["default"].vendor == "postgresql":
-    type(connections["default"].ops).sql_flush = _delete_all  # type: ignore[method-assign]
+empty_quickly()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -94,11 +94,13 @@ class Running:
         self.start()
 
     def start(self) -> None:
+        # A file, as a pipe that nobody reads would stop the service once it is full.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed once its process has ended
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--prepare"],
             cwd=settings.BASE_DIR,
             env=self._environment,
-            stdout=subprocess.PIPE,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -129,8 +131,7 @@ class Running:
 
     def stop(self, how: int = signal.SIGTERM) -> str:
         self.process.send_signal(how)
-        out, _ = self.process.communicate(timeout=PATIENCE)
-        return out.decode()
+        return self.ended()
 
     async def ready(self, client: httpx.AsyncClient) -> None:
         async def healthy() -> bool:
@@ -145,10 +146,19 @@ class Running:
             raise AssertionError(self.kill()) from None
 
     def kill(self) -> str:
-        """End all of its processes at once; what they said."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        out, _ = self.process.communicate(timeout=PATIENCE)
-        return out.decode()
+        """End all of its processes at once, where it runs; what they said."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        return self.ended()
+
+    def ended(self) -> str:
+        """Wait until it has ended; what it said."""
+        self.process.wait(timeout=PATIENCE)
+        if not self._log.closed:
+            self._log.seek(0)
+            self._said = self._log.read().decode()
+            self._log.close()
+        return self._said
 
     def recorded(self) -> set[str]:
         with sqlite3.connect(self.database) as database:

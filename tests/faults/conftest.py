@@ -81,7 +81,4 @@ async def serve(
     yield begin
     for service, client in begun:
         await client.aclose()
-        if service.process.poll() is None:
-            service.kill()
-        assert service.process.stdout is not None
-        service.process.stdout.close()
+        service.kill()

@@ -47,8 +47,7 @@ def service(tmp_path: Path, upstream: FakeProvider) -> Iterator[Running]:
         MAX_CONCURRENT_REQUESTS=str(PLACES),
     )  # fmt: skip
     yield service
-    if service.process.poll() is None:
-        service.kill()
+    service.kill()
 
 
 def key_of(service: Running, name: str) -> dict[str, str]:

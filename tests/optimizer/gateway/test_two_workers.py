@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -52,8 +51,7 @@ class Workers:
 
     async def restart(self, place: int) -> None:
         """Kill a worker amid a session, and start it anew."""
-        os.killpg(self.services[place].process.pid, signal.SIGKILL)
-        self.services[place].process.communicate()
+        self.services[place].kill()
         self.services[place].start()
         await self.services[place].ready(self.clients[place])
 
@@ -61,8 +59,7 @@ class Workers:
         for client in self.clients:
             await client.aclose()
         for service in self.services:
-            if service.process.poll() is None:
-                service.kill()
+            service.kill()
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         if self.database:

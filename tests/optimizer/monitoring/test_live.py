@@ -295,7 +295,7 @@ async def test_a_watcher_does_not_hold_up_the_server_s_end(tmp_path: Path) -> No
                 service.process.send_signal(signal.SIGTERM)
                 async for _ in lines:
                     pass
-            await asyncio.to_thread(service.process.communicate, None, PATIENCE)
+            await asyncio.to_thread(service.ended)
             # It would wait for 30 s for an answer that does not end.
             assert time.monotonic() - begun < 20
 

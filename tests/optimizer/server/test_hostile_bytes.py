@@ -44,10 +44,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Running]:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
             await running.ready(client)
         yield running
-        if running.process.poll() is None:
-            running.stop()
-        assert running.process.stdout is not None
-        running.process.stdout.close()
+        running.kill()
 
 
 def body(lot: random.Random) -> bytes:

@@ -95,10 +95,7 @@ async def running(tmp_path: Path, upstream: FakeProvider) -> AsyncIterator[Runni
         environment["WORKERS"] = "4"
     service = Running(tmp_path, upstream.url, **environment)
     yield service
-    if service.process.poll() is None:
-        service.stop(signal.SIGKILL)
-    assert service.process.stdout is not None
-    service.process.stdout.close()
+    service.kill()
     if several:
         await asyncio.to_thread(_on_server, f"DROP DATABASE {name} WITH (FORCE)")
 
