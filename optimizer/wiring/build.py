@@ -88,6 +88,7 @@ from optimizer.wiring.levers import (
     active_levers,
     cascade_command,
 )
+from optimizer.wiring.operation.catalogue_models import ActiveCatalogue
 from optimizer.wiring.operation.providers import ActiveProviders
 from optimizer.wiring.operation.quality import ActiveQuality, JudgingInForce, Models
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
@@ -307,15 +308,25 @@ def build_services() -> Services:
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
+    abilities = routing_abilities()
+    names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     operation = ActiveProviders(
-        catalogue, os.environ, registry, caller, keys, partial(local_enabled, catalogue)
+        catalogue,
+        os.environ,
+        registry,
+        caller,
+        keys,
+        partial(local_enabled, catalogue),
+        ActiveCatalogue(
+            catalogue,
+            (known.rebuild, names.rebuild, prices.forget, caller.count_change),
+            abilities,
+        ),
     )
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    abilities = routing_abilities()
     options = AvailableModels(catalogue, prices, caller, known, abilities)
-    names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = GuaranteeInForce(configured_guarantee(product, names, caller))
     baselines = configured_baseline(product, names, catalogue, caller, prices)
     engine = routing_engine(options, evidence, predictor, guarantee)

@@ -7,9 +7,9 @@ from typing import Any
 from django.urls import path
 
 from optimizer.api.manage.budgets import ManagedBudgetsViewSet
+from optimizer.api.manage.catalogue_models import ManagedModelsViewSet
 from optimizer.api.manage.keys import ManagedKeysViewSet
 from optimizer.api.manage.levers import ManagedLeversViewSet
-from optimizer.api.manage.model_switches import ManagedModelsViewSet
 from optimizer.api.manage.prices import ManagedPricesViewSet
 from optimizer.api.manage.providers import (
     ManagedProvidersViewSet,
@@ -36,9 +36,13 @@ urlpatterns = [
         name="provider-key",
     ),
     path("providers/<str:name>/test", ProviderTestViewSet.as_view(_CREATE), name="provider-test"),
-    path("models", ManagedModelsViewSet.as_view(_LIST), name="models"),
+    path("models", ManagedModelsViewSet.as_view(_ROWS), name="models"),
     # The ids of some models have slashes.
-    path("models/<str:provider>/<path:model>", ManagedModelsViewSet.as_view(_ROW), name="model"),
+    path(
+        "models/<str:provider>/<path:model>",
+        ManagedModelsViewSet.as_view({**_ROW, **_DELETE}),
+        name="model",
+    ),
     path("prices", ManagedPricesViewSet.as_view(_ROWS), name="prices"),
     path("prices/<int:number>", ManagedPricesViewSet.as_view({**_ROW, **_DELETE}), name="price"),
     path("levers", ManagedLeversViewSet.as_view(_LIST), name="levers"),
