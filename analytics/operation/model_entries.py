@@ -12,7 +12,6 @@ from analytics.access.audit import Actor, audit_added, audit_changed, audit_remo
 from analytics.access.versioned_rows import version_of_small
 from analytics.database.locking import one_at_a_time
 from analytics.models import ModelEntry
-from providers.catalogue_changes import ModelChange
 from routing.models import ModelRef
 
 ENTRY_FIELDS = (
@@ -71,30 +70,14 @@ def model_entry(ref: ModelRef) -> ModelEntry | None:
     return ModelEntry.objects.filter(provider=ref.provider, model=ref.model).first()
 
 
-def model_changes_load() -> list[ModelChange]:
+def model_entries_load() -> list[ModelEntry]:
     """Return what operators have set, in the order in which they began to."""
-    return [model_change(row) for row in ModelEntry.objects.order_by("pk")]
+    return list(ModelEntry.objects.order_by("pk"))
 
 
 def model_entries_version() -> object:
     """Return a version that differs after every change."""
     return version_of_small(ModelEntry)
-
-
-def model_change(row: ModelEntry) -> ModelChange:
-    """Return a row as the catalogue reads it."""
-    return ModelChange(
-        provider=row.provider,
-        model=row.model,
-        kind=row.kind,
-        tier=row.tier,
-        context_window=row.context_window,
-        max_output=row.max_output,
-        capabilities=None if row.capabilities is None else frozenset(row.capabilities),
-        lacks=None if row.lacks is None else frozenset(row.lacks),
-        aliases=None if row.aliases is None else tuple(row.aliases),
-        able_as=row.able_as,
-    )
 
 
 def _shown(row: ModelEntry | None) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 
 from analytics.access.audit import Actor
+from analytics.models import ModelEntry
 from analytics.operation.model_entries import (
-    model_changes_load,
+    model_entries_load,
     model_entries_version,
     model_entry,
     model_entry_remove,
@@ -67,7 +68,7 @@ class ActiveCatalogue:
         self._base = replace(catalogue)
         self._rebuild = rebuild
         self._abilities = abilities
-        self._changes = Snapshot(model_changes_load, model_entries_version)
+        self._changes = Snapshot(_changes_load, model_entries_version)
         self._in_force: list[ModelChange] | None = None
         self._lock = threading.Lock()
 
@@ -231,6 +232,25 @@ def _one_of(names: Sequence[str]) -> str:
     return f"It must be one of {', '.join(names)}."
 
 
+def _changes_load() -> list[ModelChange]:
+    return [_model_change(row) for row in model_entries_load()]
+
+
+def _model_change(row: ModelEntry) -> ModelChange:
+    return ModelChange(
+        provider=row.provider,
+        model=row.model,
+        kind=row.kind,
+        tier=row.tier,
+        context_window=row.context_window,
+        max_output=row.max_output,
+        capabilities=None if row.capabilities is None else frozenset(row.capabilities),
+        lacks=None if row.lacks is None else frozenset(row.lacks),
+        aliases=None if row.aliases is None else tuple(row.aliases),
+        able_as=row.able_as,
+    )
+
+
 def _change_of(changes: list[ModelChange] | None, spec: ModelSpec) -> ModelChange | None:
     named = (spec.provider, spec.id)
     return next((c for c in changes or () if (c.provider, c.model) == named), None)
@@ -242,7 +262,7 @@ def with_model_entries(catalogue: Catalogue) -> Catalogue:
     Without the database, it is the catalogue alone.
     """
     try:
-        return changed_catalogue(catalogue, model_changes_load())
+        return changed_catalogue(catalogue, _changes_load())
     except DatabaseError as error:
         logger.warning("Models that are set here cannot be read (%s)", type(error).__name__)
         return catalogue
