@@ -102,7 +102,18 @@ _RIGHTS_OF_SCOPES = {
     ),
     "manage:policies": ("change_lever", "change_routingrule", "change_runtimesetting"),
     "manage:budgets": ("add_budget", "change_budget"),
-    "manage:keys": ("add_apikey", "change_apikey"),
+    "manage:keys": ("add_apikey", "change_apikey", "add_keytemplate", "change_keytemplate"),
+    "manage:alerts": (
+        "add_alertrule",
+        "change_alertrule",
+        "delete_alertrule",
+        "add_notificationchannel",
+        "change_notificationchannel",
+        "delete_notificationchannel",
+        "add_digest",
+        "change_digest",
+        "delete_digest",
+    ),
 }
 
 
