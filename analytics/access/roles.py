@@ -90,7 +90,15 @@ _OPERATOR_ACTIONS = {
 
 
 _RIGHTS_OF_SCOPES = {
-    "manage:read": ("view_apikey", "view_budget", "view_lever", "view_providerkey"),
+    "manage:read": (
+        "view_apikey",
+        "view_budget",
+        "view_lever",
+        "view_providerkey",
+        "view_keytemplate",
+        "view_alertrule",
+        "view_notificationchannel",
+    ),
     "manage:providers": ("add_providerkey", "delete_providerkey"),
     "manage:models": (
         "change_modelswitch",

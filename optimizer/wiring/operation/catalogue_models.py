@@ -79,13 +79,14 @@ class ActiveCatalogue:
             changes = self._changes.value
             if changes is self._in_force:
                 return False
-            before, self._in_force = self._in_force, changes
-            if not before and not changes:
-                return False
-            self._catalogue.become(changed_catalogue(self._base, changes or ()))
-            for rebuild in self._rebuild:
-                rebuild()
-        return True
+            # At the start there is usually nothing to change: the catalogue is as it was read.
+            changed = bool(self._in_force or changes)
+            if changed:
+                self._catalogue.become(changed_catalogue(self._base, changes or ()))
+                for rebuild in self._rebuild:
+                    rebuild()
+            self._in_force = changes
+        return changed
 
     def standing(self, ref: ModelRef) -> ModelStanding:
         """Return a model by its id or an alias. Raises :class:`UnknownTarget`."""
