@@ -57,7 +57,7 @@ _FAILURES = {
         (_AGAIN, "If it fails again, allow cookies for this site."),
     ),
     "provider": SignOnFailure(
-        502,
+        400,
         "Your identity provider could not be asked",
         "It reported an error, or its answer could not be verified. Nobody was signed in.",
         (

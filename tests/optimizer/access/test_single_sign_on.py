@@ -244,7 +244,7 @@ def test_a_closed_account_is_told_so(identity: FakeIdentity) -> None:
 
 def test_a_made_up_failure_leads_nowhere_else() -> None:
     page = Client().get(f"{FAILED}?why=nothing&next=https://evil.example/")
-    assert page.status_code == 502
+    assert page.status_code == 400
     assert "evil.example" not in page.content.decode()
 
 
