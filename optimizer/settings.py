@@ -223,7 +223,8 @@ if OIDC_RP_CLIENT_ID:
     OIDC_RP_SIGN_ALGO = "RS256"
     OIDC_USE_PKCE = True
     OIDC_TIMEOUT = 10
-    LOGIN_REDIRECT_URL_FAILURE = "/admin/login/?sso=failed"
+    LOGIN_REDIRECT_URL_FAILURE = "/me/sign-in/failed/"
+    OIDC_CALLBACK_CLASS = "optimizer.access.single_sign_on.SignOnCallback"
 LOGIN_REDIRECT_URL = "/admin/"
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "optimizer.presentation.formats"
@@ -342,6 +343,9 @@ SEMANTIC_CACHE_ENTRIES = env.int("SEMANTIC_CACHE_ENTRIES", default=20_000)
 CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
 REFUSALS_PER_MINUTE = env.int("REFUSALS_PER_MINUTE", default=600)
 REFUSALS_PER_CLIENT = env.int("REFUSALS_PER_CLIENT", default=60)
+MANAGE_REQUESTS_PER_MINUTE = env.int("MANAGE_REQUESTS_PER_MINUTE", default=300)
+if MANAGE_REQUESTS_PER_MINUTE < 1:
+    raise ImproperlyConfigured("MANAGE_REQUESTS_PER_MINUTE must be at least 1")
 UNKNOWN_MODELS = _choice("UNKNOWN_MODELS", ("refuse", "pass"), default="refuse")
 AGENT_MODELS = _choice("AGENT_MODELS", ("auto", "refuse"), default="auto")
 PROMPT_CACHING = env.bool("PROMPT_CACHING", default=True)
@@ -470,6 +474,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "(/api)?/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "AlertPeriodEnum": "analytics.models.alerts.AlertRule.Period",
+        "BudgetPeriodEnum": "analytics.models.budgets.Budget.Period",
+        "BudgetScopeEnum": "analytics.models.budgets.Budget.Scope",
+        "ChannelKindEnum": "analytics.models.notification_target.NotificationChannel.Kind",
+        "DigestPeriodEnum": "analytics.models.notifications.Digest.Period",
+        "DigestScopeEnum": "analytics.models.notifications.Digest.Scope",
+        "ModelKindEnum": "providers.catalogue.KINDS",
+        "TemplatePeriodEnum": "analytics.models.developers.KeyTemplate.Period",
+    },
     "APPEND_COMPONENTS": {
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer"},

@@ -1,6 +1,7 @@
 """The catalogue of providers and models: tiers, capabilities, context windows, aliases.
 
-It is read once from ``catalogue.toml`` and, if there is one, the operator's own file.
+It is read from ``catalogue.toml`` and, if there is one, the operator's own file. What operators
+change while the service runs is laid over it: :mod:`providers.catalogue_changes`.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ class ModelSpec:
     ``kind`` is "chat"
     or "embedding". ``lacks`` names features that this model does not support. ``rank`` is
     the model's place in the catalogue, 0 first. ``snapshot_of`` is the id of the model
-    that this is a dated edition of, else empty.
+    that this is a dated edition of, else empty. ``max_output`` is the most tokens that it may be
+    asked for, ``None`` if that is not known. ``able_as`` names a model whose published results it
+    has, if not its own.
     """
 
     provider: str
@@ -89,6 +92,8 @@ class ModelSpec:
     kind: str = "chat"
     lacks: frozenset[str] = frozenset()
     snapshot_of: str = ""
+    max_output: int | None = None
+    able_as: str = ""
 
     @property
     def ref(self) -> str:
@@ -96,11 +101,13 @@ class ModelSpec:
         return f"{self.provider}/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Catalogue:
     """Providers by name, chat models in the order in which they are tried, embedding models.
 
-    ``price_rules`` change the price table, in the order in which they apply.
+    ``price_rules`` change the price table, in the order in which they apply. ``of_file`` are the
+    (provider, id) pairs that the operator's file describes or disables. The object stays the same
+    when operators change its models: :meth:`become`.
     """
 
     providers: Mapping[str, ProviderSpec]
@@ -108,6 +115,7 @@ class Catalogue:
     embeddings: tuple[ModelSpec, ...]
     _by_key: dict[tuple[str, str], ModelSpec] = field(repr=False, compare=False)
     price_rules: tuple[PriceRule, ...] = ()
+    of_file: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def of(
@@ -115,6 +123,7 @@ class Catalogue:
         providers: Mapping[str, ProviderSpec],
         models: tuple[ModelSpec, ...],
         price_rules: tuple[PriceRule, ...] = (),
+        of_file: frozenset[tuple[str, str]] = frozenset(),
     ) -> Catalogue:
         """Build a catalogue; a model is found by its id and by its aliases."""
         by_key = {
@@ -122,7 +131,12 @@ class Catalogue:
         }
         chat = tuple(model for model in models if model.kind == "chat")
         embeddings = tuple(model for model in models if model.kind == "embedding")
-        return cls(providers, chat, embeddings, by_key, price_rules)
+        return cls(providers, chat, embeddings, by_key, price_rules, of_file)
+
+    def become(self, other: Catalogue) -> None:
+        """Take the models of ``other``; whoever keeps an index of them must make it anew."""
+        self.models, self.embeddings = other.models, other.embeddings
+        self._by_key = other._by_key
 
     def find(self, provider: str, model: str) -> ModelSpec | None:
         """Return the model with this id or alias, or ``None``."""
@@ -139,6 +153,7 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
     providers: dict[str, ProviderSpec] = {}
     entries: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     rules: list[PriceRule] = []
+    of_file: set[tuple[str, str]] = set()
     for path in filter(None, (DEFAULT_CATALOGUE, operator_file)):
         raw = read_toml(path, CatalogueError)
         for name, entry in raw.get("providers", {}).items():
@@ -149,6 +164,8 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
             except (KeyError, TypeError):
                 raise CatalogueError(f"{path}: a model needs a provider and an id") from None
             entries[key] = (str(path), entry)
+            if path is not DEFAULT_CATALOGUE:
+                of_file.add(key)
         for number, entry in enumerate(raw.get("price_rules", []), start=1):
             rules.append(_rule(f"{path}: price rule {number}", entry, providers))
     models: list[ModelSpec] = []
@@ -157,7 +174,7 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
             raise CatalogueError(f"{path_name}: {model_id} names an unknown provider {provider}")
         if not entry.get("disabled", False):
             models.append(_model(path_name, entry, rank=len(models)))
-    return Catalogue.of(providers, tuple(models), tuple(rules))
+    return Catalogue.of(providers, tuple(models), tuple(rules), frozenset(of_file))
 
 
 def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
@@ -228,6 +245,9 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
     window = entry.get("context_window")
     if not isinstance(window, int) or window < 1:
         raise CatalogueError(f"{where}: context_window must be a positive number of tokens")
+    most = entry.get("max_output")
+    if most is not None and (not isinstance(most, int) or most < 1):
+        raise CatalogueError(f"{where}: max_output must be a positive number of tokens")
     return ModelSpec(
         provider=entry["provider"],
         id=entry["id"],
@@ -239,6 +259,8 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
         price=_price(where, entry["price"], kind) if "price" in entry else None,
         kind=kind,
         lacks=frozenset(entry.get("lacks", ())),
+        max_output=most,
+        able_as=str(entry.get("able_as", "")),
     )
 
 

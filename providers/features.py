@@ -104,6 +104,12 @@ GEMINI = (EVERY_WIRE - {USERS}) | {
 }  # fmt: skip
 
 
+OF_MODELS = (TOOLS, VISION, JSON)
+"""The features that a model has beside those of its wire."""
+ALL = tuple(sorted(OPENAI_OWN | OPENROUTER | ANTHROPIC | BEDROCK_CONVERSE | LLAMA_CPP | GEMINI))
+"""The features of all wires."""
+
+
 def needs(chat: Chat, *, strict: bool = False) -> dict[str, str]:
     """Return the features that ``chat`` needs, each with the request field that needs it.
 

@@ -75,6 +75,11 @@ class KnownModels:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Read the models of the catalogue again, which operators have changed."""
+        catalogue = self._catalogue
         models = (*catalogue.models, *catalogue.embeddings)
         self._by_id = {(m.provider, _canonical(m.id)): m for m in reversed(models)}
         self._by_alias = {

@@ -109,6 +109,10 @@ class PriceBook:
     def set_dated(self, prices: Iterable[DatedPrice]) -> None:
         """Replace all prices set by operators by ``prices``."""
         self._dated.replace(prices)
+        self.forget()
+
+    def forget(self) -> None:
+        """Look all rates up again: what they come from has changed."""
         self._rates = {}
         self._warned = set()
         self.version += 1

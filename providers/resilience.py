@@ -114,7 +114,7 @@ class ResilientCaller:
     switched_off: frozenset[tuple[str, str]] = frozenset()
     """The (provider, model) pairs that are not called at all."""
     changes: int = 0
-    """Counts changes of the providers and of the models that are switched off."""
+    """Counts changes of the providers and of their models."""
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,6 +122,11 @@ class ResilientCaller:
         self.circuits = Circuits(
             policy.breaker_failures, policy.breaker_seconds, policy.breaker_window
         )
+
+    def count_change(self) -> None:
+        """Say that providers, models or what they can do have changed."""
+        self._known_lacks = {}
+        self.changes += 1
 
     def serves(self, provider: str, model: str, snapshot_of: str = "") -> bool:
         """Return whether the model may be called: it is on, and its provider is configured.

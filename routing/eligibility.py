@@ -115,6 +115,10 @@ def _exclusion_reason(
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:
         return f"{_TOO_LONG} {needed} tokens of context, the model has {option.context_window}"
+    most = option.max_output
+    if most is not None and context.output_limit > most:
+        asked = context.output_limit
+        return f"an answer of {asked} tokens is asked for, the model gives at most {most}"
     missing = context.required_capabilities - option.capabilities
     if missing:
         return f"lacks {', '.join(sorted(missing))}"

@@ -111,6 +111,7 @@ class ModelOption:
     it is to be taken from the tier. ``efforts`` has the place and its width for each effort of
     reasoning at which the model's results are known. ``place_by_domain`` is how far the model lies
     above its place in each of :data:`routing.learning.domains.DOMAINS`; empty if nothing tells.
+    ``max_output`` are the most tokens that the model may be asked for, ``None`` if not known.
     """
 
     provider: str
@@ -129,6 +130,7 @@ class ModelOption:
     place_width: float = 0.0
     efforts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     place_by_domain: tuple[float, ...] = ()
+    max_output: int | None = None
 
     @property
     def ref(self) -> ModelRef:
@@ -227,8 +229,9 @@ class RoutingContext:
     """One request, with everything that routing needs to know about it.
 
     ``max_cost`` is USD for the whole call, ``min_quality`` is 0-1, ``max_tokens`` limits
-    the completion. ``available_providers`` can be called now; ``None`` means all of
-    them. ``explore`` allows a choice for exploration, within the exploration budget.
+    the completion; ``output_limit`` is the limit that the model is sent, 0 for none.
+    ``available_providers`` can be called now; ``None`` means all of them. ``explore`` allows a
+    choice for exploration, within the exploration budget.
     ``only`` are the (provider, model) pairs that may serve, if the client named a model.
     ``cached_conversation`` is the model that answered the conversation so far, ``effect``
     the effect of the operators' rules on this request. ``over_budget`` maps each
@@ -248,6 +251,7 @@ class RoutingContext:
     max_cost: Decimal | None = None
     min_quality: float | None = None
     max_tokens: int = 1000
+    output_limit: int = 0
     required_capabilities: frozenset[str] = frozenset()
     explore: bool = False
     only: frozenset[ModelRef] | None = None

@@ -50,6 +50,24 @@ def invitation_find(secret: str) -> Invitation | None:
     )
 
 
+def invitation_problem(secret: str) -> str:
+    """Return why a link is not open: used, expired, ended, single_sign_on or unknown.
+
+    Only who has the whole link learns more than that it is unknown.
+    """
+    known = Invitation.objects.select_related("developer__account")
+    invitation = known.filter(digest=digest_of(secret)).first()
+    if invitation is None:
+        return "unknown"
+    developer = invitation.developer
+    if not developer.active:
+        return "ended"
+    account: Any = developer.account
+    if account is not None and not account.has_usable_password():
+        return "single_sign_on"
+    return "used" if invitation.used_at is not None else "expired"
+
+
 @transaction.atomic
 def invitation_accept(secret: str, password: str) -> User:
     """Use an invitation up, and return the developer's account with its new password.

@@ -125,6 +125,21 @@ def key_find(secret: str) -> ApiKey | None:
     return keys_valid().filter(digest=digest_of(secret)).first()
 
 
+def key_problem(secret: str) -> str:
+    """Return why no valid key has this secret, for people.
+
+    Only who has the whole secret learns that there was such a key.
+    """
+    key = ApiKey.objects.filter(digest=digest_of(secret)).first()
+    if key is None:
+        return "Nobody knows it here: it may be incomplete, or of another service."
+    if key.revoked_at is not None:
+        return f"It was revoked on {key.revoked_at:%Y-%m-%d}."
+    if key.expires_at is not None and key.expires_at <= timezone.now():
+        return f"It expired on {key.expires_at:%Y-%m-%d}."
+    return "It may not be used from this address."
+
+
 def keys_valid() -> QuerySet[ApiKey]:
     """Return the keys that are neither revoked nor expired, with their teams and projects."""
     unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())

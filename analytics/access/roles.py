@@ -30,6 +30,7 @@ from analytics.models import (
     Experiment,
     KeyTemplate,
     Lever,
+    ModelEntry,
     ModelSwitch,
     NotificationChannel,
     PriceOverride,
@@ -66,6 +67,7 @@ _OPERATOR_ACTIONS = {
     AgentSession: ("change",),
     AutopilotSwitch: ("change",),
     Lever: ("change",),
+    ModelEntry: ("add", "change", "delete"),
     ModelSwitch: ("change",),
     ProviderKey: ("add", "delete"),
     RuntimeSetting: ("change",),
@@ -88,12 +90,38 @@ _OPERATOR_ACTIONS = {
 
 
 _RIGHTS_OF_SCOPES = {
-    "manage:read": ("view_apikey", "view_budget", "view_lever", "view_providerkey"),
+    "manage:read": (
+        "view_apikey",
+        "view_budget",
+        "view_lever",
+        "view_providerkey",
+        "view_keytemplate",
+        "view_alertrule",
+        "view_notificationchannel",
+    ),
     "manage:providers": ("add_providerkey", "delete_providerkey"),
-    "manage:models": ("change_modelswitch", "add_priceoverride", "change_priceoverride"),
+    "manage:models": (
+        "change_modelswitch",
+        "add_modelentry",
+        "change_modelentry",
+        "delete_modelentry",
+        "add_priceoverride",
+        "change_priceoverride",
+    ),
     "manage:policies": ("change_lever", "change_routingrule", "change_runtimesetting"),
     "manage:budgets": ("add_budget", "change_budget"),
-    "manage:keys": ("add_apikey", "change_apikey"),
+    "manage:keys": ("add_apikey", "change_apikey", "add_keytemplate", "change_keytemplate"),
+    "manage:alerts": (
+        "add_alertrule",
+        "change_alertrule",
+        "delete_alertrule",
+        "add_notificationchannel",
+        "change_notificationchannel",
+        "delete_notificationchannel",
+        "add_digest",
+        "change_digest",
+        "delete_digest",
+    ),
 }
 
 

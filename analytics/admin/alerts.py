@@ -10,10 +10,13 @@ from django.contrib import admin
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from analytics.admin.fields import LabelledDateTime
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.admin.secret_address import ChannelForm, MaskedAddressMixin, NotifyingForm
+from analytics.alerts.notice import Notice
 from analytics.alerts.outbox import undelivered
 from analytics.models import (
     Alert,
@@ -168,4 +171,15 @@ class DigestIssueAdmin(ReadOnlyAdmin):
 
     list_display = ("made_at", "digest", "period_start")
     list_select_related = ("digest",)
-    fields = ("made_at", "digest", "period_start", "content")
+    fields = ("made_at", "digest", "period_start", "summary")
+
+    @admin.display(description="content")
+    def summary(self, issue: DigestIssue) -> SafeString:
+        """Return what was sent, line by line."""
+        if not issue.content:
+            return SafeString("–")
+        notice = Notice.from_json(issue.content)
+        lines = [notice.title, notice.text, *(f"{name}: {value}" for name, value in notice.facts)]
+        for section in notice.sections:
+            lines += [section.heading, *section.lines]
+        return format_html_join("", "{}<br>", ((line,) for line in lines if line))

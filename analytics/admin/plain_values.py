@@ -17,6 +17,7 @@ from analytics.money_shown import shown_dollars
 
 _MONEY_PLACES = 10
 _NONE = "–"
+_SHOWN = (models.BooleanField, models.DecimalField, models.FloatField, models.JSONField)
 
 
 def plain_value(field: models.Field, value: Any) -> str | SafeString:
@@ -34,6 +35,19 @@ def plain_value(field: models.Field, value: Any) -> str | SafeString:
     return str(value)
 
 
+def plain_words(value: Any) -> str:
+    """Return a value of a history as text: lists as their parts, nothing as a dash."""
+    if value in (None, "", [], {}):
+        return _NONE
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {plain_words(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(plain_words, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
 def _json(value: Any) -> str | SafeString:
     if isinstance(value, list) and all(isinstance(part, (str, int)) for part in value):
         return ", ".join(map(str, value))
@@ -41,14 +55,13 @@ def _json(value: Any) -> str | SafeString:
     return format_html('<pre class="json">{}</pre>', text)
 
 
-_SHOWN = (models.BooleanField, models.DecimalField, models.FloatField, models.JSONField)
-
-
 class PlainValuesMixin(ModelAdmin):
     """A read-only admin whose lists and pages show numbers, amounts and JSON for people.
 
     It comes before mixins that hide columns, which know these by their names.
     """
+
+    _kinds: tuple[type[models.Field], ...] = _SHOWN
 
     def get_list_display(self, request: Any) -> Any:
         """Return the columns, those with raw values as functions that show them."""
@@ -67,8 +80,23 @@ class PlainValuesMixin(ModelAdmin):
                 field = self.opts.get_field(name) if isinstance(name, str) else None
             except FieldDoesNotExist:
                 field = None
-            plain = isinstance(field, _SHOWN) and not hasattr(self, str(name))
+            plain = isinstance(field, self._kinds) and not hasattr(self, str(name))
             yield _shower(field) if plain else name
+
+
+class PlainListsMixin(PlainValuesMixin):
+    """An admin with forms whose lists show JSON for people.
+
+    So do its pages to users who may look, and change nothing.
+    """
+
+    _kinds = (models.JSONField,)
+
+    def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
+        """Return the fields: of the form, or as functions that show them."""
+        if obj is None or self.has_change_permission(request, obj):
+            return super(PlainValuesMixin, self).get_fieldsets(request, obj)
+        return super().get_fieldsets(request, obj)
 
 
 def _shower(field: Any) -> Callable[[Any], str | SafeString]:

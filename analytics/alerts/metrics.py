@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from analytics.alerts.guarantee_figure import guarantee_reading
 from analytics.alerts.period_figures import (
     forecast_reading,
     invoice_reading,
@@ -28,6 +29,7 @@ from analytics.alerts.subject_figures import (
 )
 from analytics.alerts.window_figures import errors_reading, latency_reading, slower_reading
 from analytics.models import AlertRule
+from routing.adjustments.guarantee import Guarantee
 
 _Metric = AlertRule.Metric
 _SINGLE: dict[str, Callable[[AlertRule, datetime], Reading]] = {
@@ -50,11 +52,15 @@ EVENTS = frozenset((_Metric.RUNAWAY, _Metric.AUTOPILOT))
 
 
 def read_rule(
-    rule: AlertRule, now: datetime | None = None, circuits: Mapping[str, str] | None = None
+    rule: AlertRule,
+    now: datetime | None = None,
+    circuits: Mapping[str, str] | None = None,
+    guarantee: Guarantee | None = None,
 ) -> Reading:
     """Return the current reading of ``rule``, over all its subjects.
 
-    ``circuits`` are the states of the providers' circuits, by provider.
+    ``circuits`` are the states of the providers' circuits, by provider, ``guarantee`` the one in
+    force.
     """
     now = now or timezone.now()
     if rule.metric == _Metric.RUNAWAY:
@@ -65,10 +71,17 @@ def read_rule(
         return circuit_summary(rule, now, circuits or {})
     if rule.metric == _Metric.BUDGET:
         return budget_summary(rule, now)
+    if rule.metric == _Metric.GUARANTEE:
+        return guarantee_reading(rule, now, guarantee)
     return _SINGLE[rule.metric](rule, now)
 
 
-def rule_readings(rule: AlertRule, now: datetime, circuits: Mapping[str, str]) -> list[Reading]:
+def rule_readings(
+    rule: AlertRule,
+    now: datetime,
+    circuits: Mapping[str, str],
+    guarantee: Guarantee | None = None,
+) -> list[Reading]:
     """Return the readings of ``rule`` by subject."""
     if rule.metric == _Metric.RUNAWAY:
         return list(runaway_readings(rule, now))
@@ -78,4 +91,4 @@ def rule_readings(rule: AlertRule, now: datetime, circuits: Mapping[str, str]) -
         return list(circuit_readings(rule, now, circuits))
     if rule.metric == _Metric.BUDGET:
         return list(budget_readings(rule, now))
-    return [read_rule(rule, now)]
+    return [read_rule(rule, now, guarantee=guarantee)]

@@ -14,6 +14,7 @@ from analytics.alerts.reading import Reading
 from analytics.alerts.subject_figures import is_above_others
 from analytics.models import Alert, AlertRule, Budget, BudgetUsage, Notification
 from analytics.money import dollars
+from routing.adjustments.guarantee import Guarantee
 
 CALM = timedelta(minutes=10)
 """A figure must stay within its limit so long before its alert is resolved."""
@@ -23,11 +24,14 @@ _BY_SUBJECT = frozenset((AlertRule.Metric.BUDGET, AlertRule.Metric.CIRCUIT)) | E
 
 
 def alerts_raise(
-    now: datetime | None = None, circuits: Mapping[str, str] | None = None
+    now: datetime | None = None,
+    circuits: Mapping[str, str] | None = None,
+    guarantee: Guarantee | None = None,
 ) -> list[Alert]:
     """Look at each enabled rule; raise and resolve its alerts, and return the new ones.
 
-    ``circuits`` are the states of the providers' circuits, by provider. A rule that cannot be read
+    ``circuits`` are the states of the providers' circuits, by provider, ``guarantee`` is the one in
+    force. A rule that cannot be read
     keeps no other one from being looked at; then an ``ExceptionGroup`` is raised at the end.
     """
     now = now or timezone.now()
@@ -35,7 +39,7 @@ def alerts_raise(
     errors: list[Exception] = []
     for rule in AlertRule.objects.filter(enabled=True):
         try:
-            raised += _look(rule, now, circuits or {})
+            raised += _look(rule, now, circuits or {}, guarantee)
         except Exception as error:  # noqa: BLE001 - raised below, once the others were looked at
             error.add_note(f"of the alert rule {rule.pk}")
             errors.append(error)
@@ -46,10 +50,12 @@ def alerts_raise(
     return raised
 
 
-def _look(rule: AlertRule, now: datetime, circuits: Mapping[str, str]) -> list[Alert]:
+def _look(
+    rule: AlertRule, now: datetime, circuits: Mapping[str, str], guarantee: Guarantee | None
+) -> list[Alert]:
     if not _is_due(rule, now):
         return []
-    readings = rule_readings(rule, now, circuits)
+    readings = rule_readings(rule, now, circuits, guarantee)
     raised = _apply(rule, readings, now)
     _note(rule, readings, now, circuits)
     return raised

@@ -34,7 +34,7 @@ from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.levers import Lever, LeverChange, LeverResult
 from analytics.models.notification_target import NotificationChannel
 from analytics.models.notifications import Digest, DigestIssue, Notification
-from analytics.models.operation import ModelSwitch, ProviderKey, RuntimeSetting
+from analytics.models.operation import ModelEntry, ModelSwitch, ProviderKey, RuntimeSetting
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
@@ -92,6 +92,7 @@ __all__ = [
     "Lever",
     "LeverChange",
     "LeverResult",
+    "ModelEntry",
     "ModelSwitch",
     "Notification",
     "NotificationChannel",

@@ -36,6 +36,7 @@ class AlertRule(NotificationTarget):
         CIRCUIT = "circuit", "a provider's circuit is open (any limit)"
         SAVINGS = "savings", "savings below, % of the baseline"
         QUALITY = "quality", "quality surely below the baseline's by more than, 0-1"
+        GUARANTEE = "guarantee", "the guarantee falls short, or quality drifts from it (any limit)"
         INVOICE = "invoice", "differs from the providers' invoices by more than, %"
         RUNAWAY = "runaway", "a session runs away, having cost at least, USD"
         AUTOPILOT = "autopilot", "the autopilot moves traffic or takes it back (any limit)"

@@ -19,6 +19,7 @@ MANAGE_SCOPES = (
     "manage:policies",
     "manage:budgets",
     "manage:keys",
+    "manage:alerts",
 )
 """``manage:read``: read all that the management API shows. The others: change that area."""
 SCOPES = ("complete", "feedback", "read", *MANAGE_SCOPES)

@@ -1,4 +1,4 @@
-"""Tables: provider_keys, model_switches, runtime_settings."""
+"""Tables: provider_keys, model_switches, model_entries, runtime_settings."""
 
 from __future__ import annotations
 
@@ -46,6 +46,40 @@ class ModelSwitch(ModelRefMixin, models.Model):
         ordering = ("provider", "model")
         constraints = [
             models.UniqueConstraint(fields=["provider", "model"], name="one_switch_a_model")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class ModelEntry(ModelRefMixin, models.Model):
+    """What operators have set of a model: of one of the catalogue, or of one that they add.
+
+    Empty columns leave what the catalogue has. ``context_window`` and ``max_output`` are tokens,
+    ``capabilities`` and ``lacks`` names of features, ``able_as`` a model whose published results
+    this one has. ``kind`` ("chat" or "embedding") counts for models that they add.
+    """
+
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    kind = models.CharField(max_length=16, blank=True)
+    tier = models.CharField(max_length=16, blank=True)
+    context_window = models.PositiveIntegerField(null=True, blank=True)
+    max_output = models.PositiveIntegerField(null=True, blank=True)
+    capabilities = models.JSONField(null=True, blank=True)
+    lacks = models.JSONField(null=True, blank=True)
+    aliases = models.JSONField(null=True, blank=True)
+    able_as = models.CharField(max_length=128, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "model_entries"
+        verbose_name_plural = "model entries"
+        ordering = ("pk",)
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "model"], name="one_entry_a_model")
         ]
 
     def __str__(self) -> str:

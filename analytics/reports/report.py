@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from analytics.ledger.refusals import refusals_since
 from analytics.money import percent
+from analytics.operation.runtime_settings import runtime_settings_stored
 from analytics.quality.report import quality_report
 from analytics.quality.session_moves import move_figures
 from analytics.quality.shadow import shadow_summary
@@ -77,7 +79,7 @@ def routing_report(
         },
         "keep_alive": keep_alive_figures(since),
         "moves_up": move_figures(since),
-        "shadow": shadow_summary(since, settings.SHADOW_MARGIN),
+        "shadow": shadow_summary(since, _shadow_margin()),
         "levers": lever_lines(days),
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
@@ -108,3 +110,10 @@ def _by_day(since: datetime, now: datetime, sums: ReportSums) -> list[dict[str, 
         days.append({"date": day, **{figure: row[figure] for figure in empty}})
         day += timedelta(days=1)
     return days
+
+
+def _shadow_margin() -> float:
+    """Return the margin of shadow evaluation: the environment's, else the operators'."""
+    name = "SHADOW_MARGIN"
+    stored = "" if os.environ.get(name, "").strip() else runtime_settings_stored().get(name)
+    return float(stored) if stored else settings.SHADOW_MARGIN

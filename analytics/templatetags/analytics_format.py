@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -53,3 +54,9 @@ def short(value: int) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return str(value)
+
+
+@register.filter
+def item(values: Mapping[str, str], name: str) -> str:
+    """Return the value of ``name``, empty if there is none."""
+    return values.get(name, "")

@@ -1,4 +1,7 @@
-"""Limits on requests and tokens a minute, by key: shared over Redis, or in this process alone."""
+"""Limits on requests and tokens a minute, by key: shared over Redis, or in this process alone.
+
+Requests that manage the service have a limit of their own, and so have wrong keys for it.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,9 @@ from providers.completion import Usage
 logger = logging.getLogger(__name__)
 
 _REQUESTS, _TOKENS = "requests", "tokens"
+_MANAGEMENT, _WRONG_KEYS = "management", "wrong API keys"
+_MOST_WRONG_KEYS = 20
+"""A minute, from one address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class RateWindow:
 
 
 class RateLimitExceeded(Exception):
-    """A limit is reached; ``retry_after`` is in whole seconds.
+    """A limit is reached; ``retry_after`` is in whole seconds. ``whose`` limit it is.
 
     ``needed`` are the tokens that the request may use, 0 if that is not known yet.
     ``recorded_for`` is the id of the request that was refused, once it is known.
@@ -63,9 +69,10 @@ class RateLimitExceeded(Exception):
         *,
         needed: int = 0,
         recorded_for: uuid.UUID | None = None,
+        whose: str = "This API key's",
     ) -> None:
         seconds = max(1, ceil(window.reset))
-        limit = f"This API key's limit of {window.limit} {window.what} a minute"
+        limit = f"{whose} limit of {window.limit} {window.what} a minute"
         if needed > window.limit:
             reason = (
                 f"{limit} is less than the {needed} tokens that this request may use, so it is "
@@ -111,10 +118,12 @@ class RateLimits:
 
     The counts are shared over ``redis_url``; without one, each process counts for itself.
     If the store cannot be reached, requests pass and an error is logged: a missing limit
-    does less harm than an outage.
+    does less harm than an outage. ``manage_per_minute`` is each key's limit of requests that
+    manage the service.
     """
 
-    def __init__(self, redis_url: str = "") -> None:
+    def __init__(self, redis_url: str = "", manage_per_minute: int = 300) -> None:
+        self._manage_per_minute = manage_per_minute
         self._pool: Any = None
         uri, options = "async+memory://", {}
         if redis_url:
@@ -140,6 +149,28 @@ class RateLimits:
         self._unenforced.resolved()
         _CURRENT.set(windows)
         return windows
+
+    async def admit_management(self, key: str) -> list[RateWindow]:
+        """Count a request that manages the service with a valid key, and return its windows.
+
+        Raises :class:`RateLimitExceeded`.
+        """
+        window, allowed = await self._count(_MANAGEMENT, _REQUESTS, self._manage_per_minute, key)
+        if window is None:
+            return []
+        if not allowed:
+            raise RateLimitExceeded(window, [window], whose="This API key's management")
+        return [window]
+
+    async def count_wrong_key(self, address: str) -> None:
+        """Count a request to manage the service without a valid key.
+
+        Raises :class:`RateLimitExceeded` for an address with many. Right keys from there are
+        served all the same: nobody is to lock others out, and keys are too long to be guessed.
+        """
+        window, allowed = await self._count(_WRONG_KEYS, _WRONG_KEYS, _MOST_WRONG_KEYS, address)
+        if window is not None and not allowed:
+            raise RateLimitExceeded(window, [], whose="This address's")
 
     async def reserve(self, client: Client, request_id: uuid.UUID, tokens: int) -> None:
         """Take the ``tokens`` that a request may use. Raises :class:`RateLimitExceeded`.
@@ -217,6 +248,24 @@ class RateLimits:
         if reached is not None:
             raise RateLimitExceeded(reached, windows)
         return windows
+
+    async def _count(
+        self, kind: str, what: str, most: int, subject: str
+    ) -> tuple[RateWindow | None, bool]:
+        """Count one of ``kind`` for ``subject``; return its window, and whether it is allowed.
+
+        The window is ``None`` if the store cannot be reached.
+        """
+        limit = RateLimitItemPerMinute(most)
+        try:
+            allowed = await in_time(self._requests.hit(limit, kind, subject))
+            stats = await in_time(self._requests.get_window_stats(limit, kind, subject))
+        except (StorageError, TimeoutError) as error:
+            self._log_unenforced(error)
+            return None, True
+        self._unenforced.resolved()
+        reset = max(0.0, stats.reset_time - time.time())
+        return RateWindow(what, most, max(0, stats.remaining), reset), allowed
 
     @staticmethod
     def _show(limit: int, state: TokenWindow) -> RateWindow:

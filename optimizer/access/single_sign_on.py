@@ -16,8 +16,10 @@ import requests
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.utils.http import urlencode
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
+from mozilla_django_oidc.views import OIDCAuthenticationCallbackView
 
 from analytics.access.developers import developer_join, developers_left
 from analytics.access.roles import ADMINISTRATOR, ROLES
@@ -31,6 +33,12 @@ _FAILURES = (
 )
 
 _DEVELOPER = "developer"
+NO_GROUP, PROVIDER, REFUSED, EXPIRED, CLOSED = (
+    "no-group", "provider", "refused", "expired", "closed",
+)  # fmt: skip
+"""Why a sign-in failed, as the page that explains it is told."""
+
+_WHY = "sign_on_failure"
 _EVERYBODY = "*"
 """As the developers' group: everybody whom the provider knows."""
 
@@ -51,6 +59,7 @@ class SingleSignOn(OIDCAuthenticationBackend):
         except _FAILURES as error:
             # Only the type is logged: the message may contain a token.
             logger.warning("Single sign-on failed: %s", type(error).__name__)
+            _say_why(request, PROVIDER)
             return None
 
     def verify_token(self, token: str, **kwargs: Any) -> Any:
@@ -77,6 +86,7 @@ class SingleSignOn(OIDCAuthenticationBackend):
             developers_left(users)
             users.update(is_staff=False, is_superuser=False)
             logger.warning("Single sign-on refused a user who is in none of its groups")
+            _say_why(self.request, NO_GROUP)
         return allowed
 
     def filter_users_by_claims(self, claims: dict[str, Any]) -> Any:
@@ -102,6 +112,34 @@ class SingleSignOn(OIDCAuthenticationBackend):
         user.groups.set(Group.objects.filter(name=role))
         developer_join(account=user, name=_developer_name(claims))
         return user
+
+
+class SignOnCallback(OIDCAuthenticationCallbackView):
+    """Receives the provider's answer. A failure leads to a page that says what to do next."""
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        """Sign the user in, or lead to the page of failures."""
+        if error := request.GET.get("error"):
+            # RFC 6749, 4.1.2.1, and OpenID Connect Core, 3.1.2.6: what the user refuses or lacks.
+            theirs = error in ("access_denied", "consent_required", "interaction_required")
+            _say_why(request, REFUSED if theirs else PROVIDER)
+        try:
+            return super().get(request)  # type: ignore[no-any-return]
+        except SuspiciousOperation:  # an answer to a sign-in that this browser did not begin
+            return self.login_failure()
+
+    def login_failure(self) -> HttpResponseBase:
+        """Return the way to the page that explains the failure."""
+        user = getattr(self, "user", None)
+        why = CLOSED if user is not None else getattr(self.request, _WHY, EXPIRED)
+        wanted = self.request.session.get("oidc_login_next") or ""
+        query = urlencode({"why": why, "next": wanted})
+        return HttpResponseRedirect(f"{settings.LOGIN_REDIRECT_URL_FAILURE}?{query}")
+
+
+def _say_why(request: HttpRequest | None, why: str) -> None:
+    if request is not None:
+        setattr(request, _WHY, why)
 
 
 def _role(claims: dict[str, Any]) -> str | None:

@@ -54,7 +54,7 @@ GROUPS = (
         "Quality",
         (
             Page("Shadow", "admin:shadow", (f"{_VIEW}comparison",)),
-            Page("Judge, guarantee, baseline", "admin:settings", (f"{_VIEW}runtimesetting",)),
+            Page("Quality settings", "admin:settings", (f"{_VIEW}runtimesetting",)),
         ),
         ("Comparison", "Feedback", "LearnedEvidence"),
     ),

@@ -13,10 +13,15 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model, Q
 from django.urls import reverse
 
+from analytics.access.key_names import user_names
 from analytics.models import (
+    AlertRule,
     ApiKey,
     Budget,
+    Developer,
     Experiment,
+    KeyTemplate,
+    NotificationChannel,
     Project,
     RequestRecord,
     RoutingRule,
@@ -25,6 +30,7 @@ from analytics.models import (
 from analytics.request_ids import request_id_in
 
 MAY_VIEW_REQUESTS = "analytics.view_requestrecord"
+_MAY_VIEW_PEOPLE = (MAY_VIEW_REQUESTS, "analytics.view_apikey", "analytics.view_developer")
 _MOST = 5
 
 
@@ -62,7 +68,21 @@ _TABLES = (
     _Table("Experiments", Experiment, ("name",), lambda trial: trial.get_status_display()),
     _Table("Teams", Team, ("name",), lambda team: ""),
     _Table("Projects", Project, ("name",), lambda project: ""),
-    _Table("Users", get_user_model(), ("username", "email"), lambda user: user.email),
+    _Table(
+        "Developers",
+        Developer,
+        ("name", "account__email", "account__first_name", "account__last_name"),
+        lambda developer: "" if developer.active else "access has ended",
+    ),
+    _Table("Key templates", KeyTemplate, ("name",), lambda each: "" if each.usable else "off"),
+    _Table("Alerts", AlertRule, ("name",), lambda rule: "" if rule.enabled else "off"),
+    _Table("Channels", NotificationChannel, ("name",), lambda each: each.get_kind_display()),
+    _Table(
+        "Users",
+        get_user_model(),
+        ("username", "email", "first_name", "last_name"),
+        lambda user: user.get_full_name() or user.email,
+    ),
 )
 
 
@@ -77,6 +97,7 @@ def search(query: str, models: list[str], may: Callable[[str], bool]) -> list[Hi
     groups = [
         HitGroup("Requests", tuple(_requests(term)) if may(MAY_VIEW_REQUESTS) else ()),
         HitGroup("Models", tuple(_models(term, models)) if may(MAY_VIEW_REQUESTS) else ()),
+        HitGroup("People", tuple(_people(term)) if all(map(may, _MAY_VIEW_PEOPLE)) else ()),
         *(HitGroup(table.name, tuple(_rows(table, term, may))) for table in _TABLES),
         HitGroup("Search", tuple(_searches(term)) if may(MAY_VIEW_REQUESTS) else ()),
     ]
@@ -110,6 +131,13 @@ def _models(term: str, models: list[str]) -> Iterator[Hit]:
         provider, _, model = ref.partition("/")
         query = urlencode({"days": 30, "provider": provider, "model": model, "by": "kind"})
         yield Hit(ref, f"{reverse('admin:explore')}?{query}", "spend of 30 days")
+
+
+def _people(term: str) -> Iterator[Hit]:
+    """Yield the users of requests, who may have no account here, with what they spend."""
+    for name in user_names(term)[:_MOST]:
+        query = urlencode({"days": 30, "user": name, "by": "model"})
+        yield Hit(name, f"{reverse('admin:explore')}?{query}", "spend of 30 days")
 
 
 def _rows(table: _Table, term: str, may: Callable[[str], bool]) -> Iterator[Hit]:

@@ -49,6 +49,7 @@ from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
+from optimizer.control_room.pages.operation.model import model_page
 from optimizer.control_room.pages.operation.providers import providers_page
 from optimizer.control_room.pages.operation.runtime_settings import settings_page
 from optimizer.control_room.pages.palette import palette_view
@@ -94,6 +95,7 @@ class ControlRoom(AdminSite):
             path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
+            path("models/set/", self.admin_view(model_page), name="model"),
             path("whatif/", self.admin_view(whatif_view), name="whatif"),
             path("providers/", self.admin_view(providers_page), name="providers"),
             path("settings/", self.admin_view(settings_page), name="settings"),

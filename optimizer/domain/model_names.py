@@ -91,12 +91,16 @@ class ModelNames:
         self._caller = caller
         self._models = models or KnownModels(catalogue)
         self._pass_unknown = pass_unknown
-        self._chat = _by_name(catalogue.models)
-        self._embedding = _by_name(catalogue.embeddings)
+        self.rebuild()
         self._providers = {name.lower(): name for name in catalogue.providers}
         for synonym, name in _SYNONYMS.items():
             if name in catalogue.providers:
                 self._providers.setdefault(synonym, name)
+
+    def rebuild(self) -> None:
+        """Read the models of the catalogue again, which operators have changed."""
+        self._chat = _by_name(self._catalogue.models)
+        self._embedding = _by_name(self._catalogue.embeddings)
 
     def select(self, name: str, endpoint: str = "") -> Selection:
         """Return how to choose a model for ``name``. Raises :class:`UnknownModel`.

@@ -147,6 +147,7 @@ class AvailableModels:
             rank=spec.rank,
             context_window=spec.context_window,
             capabilities=(spec.capabilities | provider.features) - lacks,
+            max_output=spec.max_output,
             snapshot_of=spec.snapshot_of,
             place=place.at if place else None,
             place_width=place.width if place else 0.0,

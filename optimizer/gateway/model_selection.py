@@ -227,6 +227,7 @@ class ModelSelector:
             max_cost=stricter(request.max_cost, analyzed.effect.cost_cap, min),
             min_quality=stricter(request.min_quality, analyzed.effect.quality_target, max),
             max_tokens=request.max_tokens,
+            output_limit=request.chat.max_tokens or 0,
             required_capabilities=frozenset(request.needs),
             explore=explore,
             only=request.only,

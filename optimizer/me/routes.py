@@ -13,6 +13,7 @@ from optimizer.me.sign_in import (
     key_sign_in,
     sign_out,
 )
+from optimizer.me.sign_on_failures import sign_on_failed
 
 urlpatterns = [
     path("", home, name="home"),
@@ -26,6 +27,7 @@ urlpatterns = [
     path("keys/<int:pk>/revoke/", key_revoke_view, name="key_revoke"),
     path("sign-in/", account_sign_in, name="sign_in"),
     path("sign-in/key/", key_sign_in, name="key_sign_in"),
+    path("sign-in/failed/", sign_on_failed, name="sign_on_failed"),
     path("sign-out/", sign_out, name="sign_out"),
     path("invitation/<str:secret>/", invitation_page, name="invitation"),
 ]

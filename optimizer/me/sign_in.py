@@ -13,13 +13,25 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from analytics.access.invitations import InvitationError, invitation_accept, invitation_find
-from analytics.access.keys import key_find
+from analytics.access.invitations import (
+    InvitationError,
+    invitation_accept,
+    invitation_find,
+    invitation_problem,
+)
+from analytics.access.keys import key_find, key_problem
 from optimizer.me.visitor import key_admits, key_remember, page
 
 _PASSWORDS = "django.contrib.auth.backends.ModelBackend"
 _MOST_KEY_CHARS = 256
 _SIGN_IN = "me/sign_in.html"
+_NOT_OPEN = {
+    "used": "This invitation was used",
+    "expired": "This invitation has expired",
+    "ended": "Your access has ended",
+    "single_sign_on": "You sign in by single sign-on",
+    "unknown": "This invitation does not exist",
+}
 
 
 class KeySignInForm(forms.Form):
@@ -87,8 +99,9 @@ def key_sign_in(request: HttpRequest) -> HttpResponseBase:
     form = KeySignInForm(request.POST)
     key = key_find(form.cleaned_data["api_key"]) if form.is_valid() else None
     if form.is_valid() and (key is None or not key_admits(key, request)):
-        # One message for wrong, expired and revoked keys, as on the API.
-        form.add_error("api_key", "This API key is not valid here.")
+        why = key_problem(form.cleaned_data["api_key"])
+        words = f"This API key is not valid here. {why} Ask who gave it to you for another."
+        form.add_error("api_key", words)
     if key is None or form.errors:
         return sign_in_page(request, status=400, key_form=form)
     key_remember(request, key)
@@ -107,7 +120,11 @@ def invitation_page(request: HttpRequest, secret: str) -> HttpResponseBase:
     """Have an invited developer choose a password. Opening the link does not use it up."""
     invitation = invitation_find(secret)
     if invitation is None:
-        return page(request, "me/invitation.html", "This invitation is not open", status=404)
+        problem = invitation_problem(secret)
+        return page(
+            request, "me/invitation.html", _NOT_OPEN[problem], status=404, problem=problem,
+            single_sign_on=bool(settings.OIDC_RP_CLIENT_ID),
+        )  # fmt: skip
     title = f"Welcome, {invitation.developer.name}"
     form = NewPasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

@@ -10,25 +10,29 @@ from analytics.alerts.notice import Notice
 from analytics.alerts.raising import alerts_raise, budget_alerts_raise
 from analytics.models import AlertRule, Digest, NotificationChannel
 from optimizer.monitoring.notifications import channel_test, notifications_send, target_test
+from routing.adjustments.guarantee import Guarantee
 
 logger = logging.getLogger(__name__)
 
 
-def limits_watch(circuits: Mapping[str, str] | None = None) -> None:
+def limits_watch(
+    circuits: Mapping[str, str] | None = None, guarantee: Guarantee | None = None
+) -> None:
     """Raise and resolve alerts.
 
-    ``circuits`` are the states of the providers' circuits, by provider. Reads the database: not
+    ``circuits`` are the states of the providers' circuits, by provider, ``guarantee`` is the one in
+    force. Reads the database: not
     for the event loop.
     """
     for alert in budget_alerts_raise():
         logger.warning("Alert: %s", alert.text)
-    for alert in alerts_raise(circuits=circuits):
+    for alert in alerts_raise(circuits=circuits, guarantee=guarantee):
         logger.warning("Alert: %s", alert.text)
 
 
-def watch() -> None:
+def watch(guarantee: Guarantee | None = None) -> None:
     """Raise and resolve alerts, make the digests that are due, and send what waits, now."""
-    limits_watch()
+    limits_watch(guarantee=guarantee)
     digests_issue()
     notifications_send()
 

@@ -62,7 +62,7 @@ def states_tiny_size(model: str) -> bool:
 
 def places_by_effort(spec: ModelSpec, abilities: AbilityTable) -> dict[str, tuple[float, float]]:
     """Return the place and its width for each effort at which the model has results that count."""
-    names = [spec.id, spec.snapshot_of] if spec.snapshot_of else [spec.id]
+    names = [name for name in (spec.able_as, spec.id, spec.snapshot_of) if name]
     name = next((name for name in names if abilities.results_of(name)), spec.id)
     places = {}
     for effort in abilities.efforts(name):
@@ -80,6 +80,8 @@ def published_ability(spec: ModelSpec, abilities: AbilityTable, effort: str = ""
 
 def _published_as(spec: ModelSpec, abilities: AbilityTable, effort: str) -> str:
     """Return the name under which results of the model count."""
+    if spec.able_as:
+        return spec.able_as
     if spec.snapshot_of and abilities.ability(spec.id, effort) is None:
         return spec.snapshot_of
     return spec.id

@@ -16,6 +16,7 @@ from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
 from optimizer.api.manage.scopes import MANAGE_PREFIX, manage_scope
+from optimizer.domain.client import ANONYMOUS
 from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.compressed_body import BodyRefused, decompressed
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
@@ -24,7 +25,7 @@ from optimizer.wiring.build import PROCESS, get_services
 # Paths without a key: the admin and the pages of /me have their own sign-in, and the others show
 # only public data.
 _OPEN_PATHS = re.compile(
-    r"^/(?:(?:admin|static|docs|schema|health|ready|favicon\.ico)(?:/|$)|me/(?!usage/?$))"
+    r"^/(?:\Z|(?:admin|static|docs|schema|health|ready|favicon\.ico)(?:/|$)|me/(?!usage/?$))"
 )
 _OWN_PREFIX = re.compile(r"^/api/v1(?=/)")
 _SCOPES = {
@@ -73,27 +74,23 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its client and services set, or refuse it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path = _OWN_PREFIX.sub("", scope["path"])
-        if _OPEN_PATHS.match(path) or path == "/":
+        path = _OWN_PREFIX.sub("", scope["path"]) if scope["type"] == "http" else "/"
+        if _OPEN_PATHS.match(path):
             await self._app(scope, receive, send)
             return
         digest = self._digest_at(scope, path)
         if path == scope["path"] == "/me" and digest is None and _wants_page(scope):
             await _send_to(f"{scope.get('root_path', '')}/me/", send)
             return
+        if path.startswith(MANAGE_PREFIX):
+            await self._manage(scope, path, digest, receive, send)
+            return
         services = PROCESS.services or get_services()
-        managed = path.startswith(MANAGE_PREFIX)
         try:
             address = address_of_scope(scope, behind_proxy=self._behind_proxy)
-            needed = manage_scope(path, scope["method"]) if managed else _scope_of(path)
-            # What manages the service needs a key even where requests need none.
-            admit = services.api_keys.identify if managed else services.api_keys.authenticate
-            client = admit(digest, address, needed)
+            client = services.api_keys.authenticate(digest, address, _scope_of(path))
             # Only requests that may cost money count.
-            counted = scope["method"] == "POST" and path not in _SCOPES and not managed
+            counted = scope["method"] == "POST" and path not in _SCOPES
             rates = (client.requests_per_minute, client.tokens_per_minute)
             has_limits = counted and rates != (None, None)
             windows = await services.limits.admit(client) if has_limits else []
@@ -123,6 +120,36 @@ class Gatekeeper:
             await _refuse(scope, failure_of(RecordsUnavailable()), receive, send_reply)
         except ConcurrencyTimeout as error:
             await _refuse(scope, _concurrency_timeout(error), receive, send_reply)
+
+    async def _manage(
+        self, scope: Scope, path: str, digest: str | None, receive: Receive, send: Send
+    ) -> None:
+        """Pass a request on that manages the service, or refuse it.
+
+        It needs a key even where requests need none. A key that lacks the scope counts, too, and
+        wrong keys have a limit of their own.
+        """
+        services = PROCESS.services or get_services()
+        limits = services.limits
+        address = address_of_scope(scope, behind_proxy=self._behind_proxy)
+        try:
+            try:
+                needed = manage_scope(path, scope["method"])
+                client = services.api_keys.identify(digest, address, needed)
+            except AccessDenied as error:
+                scope["optimizer.client"] = error.client
+                if error.status == 401:
+                    await limits.count_wrong_key(address)
+                elif error.client is not ANONYMOUS:
+                    await limits.admit_management(error.client.key)
+                await _refuse(scope, _access_denied(error), receive, send)
+                return
+            scope["optimizer.client"], scope["optimizer.services"] = client, services
+            windows = await limits.admit_management(client.key)
+        except RateLimitExceeded as error:
+            await _refuse(scope, failure_of(error), receive, send, error.windows)
+            return
+        await self._app(scope, receive, _with_headers(send, windows) if windows else send)
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
         """Return the body without its encoding; ``None`` if it was refused."""

@@ -88,6 +88,7 @@ from optimizer.wiring.levers import (
     active_levers,
     cascade_command,
 )
+from optimizer.wiring.operation.catalogue_models import ActiveCatalogue
 from optimizer.wiring.operation.providers import ActiveProviders
 from optimizer.wiring.operation.quality import ActiveQuality, JudgingInForce, Models
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
@@ -119,6 +120,7 @@ from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
 from providers.tier_attempts import TierLimits
 from providers.token_density import TokenDensity
+from routing.adjustments.guarantee import Guarantee
 
 logger = logging.getLogger(__name__)
 
@@ -232,16 +234,17 @@ def periodic_tasks_of_installation(
     stop_harmful_levers: Callable[[], object] = lambda: None,
     measure_levers: Callable[[], object] = lambda: None,
     circuits: Callable[[], Mapping[str, str]] = dict,
+    guarantee: Callable[[], Guarantee | None] = lambda: None,
 ) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation.
 
-    ``circuits`` gives the states of the providers' circuits.
+    ``circuits`` gives the states of the providers' circuits, ``guarantee`` the one in force.
     """
     return PeriodicTasks(
         [
             PeriodicTask("Summing the hours", 60, sum_some_hours),
             PeriodicTask("Looking for harm in experiments", 60, stop_on_harm),
-            PeriodicTask("Watching limits", 60, lambda: limits_watch(circuits())),
+            PeriodicTask("Watching limits", 60, lambda: limits_watch(circuits(), guarantee())),
             PeriodicTask("Making digests", 60, digests_issue),
             PeriodicTask("Sending notifications", 30, notifications_send),
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
@@ -307,15 +310,25 @@ def build_services() -> Services:
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
+    abilities = routing_abilities()
+    names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     operation = ActiveProviders(
-        catalogue, os.environ, registry, caller, keys, partial(local_enabled, catalogue)
+        catalogue,
+        os.environ,
+        registry,
+        caller,
+        keys,
+        partial(local_enabled, catalogue),
+        ActiveCatalogue(
+            catalogue,
+            (known.rebuild, names.rebuild, prices.forget, caller.count_change),
+            abilities,
+        ),
     )
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    abilities = routing_abilities()
     options = AvailableModels(catalogue, prices, caller, known, abilities)
-    names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = GuaranteeInForce(configured_guarantee(product, names, caller))
     baselines = configured_baseline(product, names, catalogue, caller, prices)
     engine = routing_engine(options, evidence, predictor, guarantee)
@@ -325,7 +338,7 @@ def build_services() -> Services:
     objects = DatabaseThread("object-store")
     cache = CacheReader() if product.response_cache else None
     semantic = semantic_cache() if cache else None
-    limits = RateLimits(product.shared_store)
+    limits = RateLimits(product.shared_store, product.manage_requests_per_minute)
     refuse_unknown = product.budget_unknown_input == "refuse"
     calls = begun_calls_folder()
     density = TokenDensity()
@@ -540,5 +553,6 @@ def build_services() -> Services:
             lever_tasks.stop_harmful,
             lever_tasks.measure,
             circuits_of_providers,
+            quality.guarantee_now,
         ),
     )

@@ -54,6 +54,7 @@ class ProductSettings:
     lever_judge_daily_budget: Decimal
     lever_judge_rate: float
     levers: str
+    manage_requests_per_minute: int
     local_provider: str
     masking: str
     max_concurrent_requests: int
@@ -81,6 +82,7 @@ class ProductSettings:
     semantic_cache_threshold: float
     semantic_cache_word_threshold: float
     shadow_daily_budget: Decimal
+    shadow_margin: float
     shadow_rate: float
     shared_store: str
     store_prompts: str

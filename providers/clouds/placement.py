@@ -39,7 +39,12 @@ def placed(catalogue: Catalogue, environment: Mapping[str, str]) -> Catalogue:
             for place, model in enumerate(_deployed(catalogue, spec))
             if (model.provider, model.id) not in known
         ]
-    return Catalogue.of({**catalogue.providers, **specs}, tuple(models), catalogue.price_rules)
+    of_file = frozenset(
+        (name, _of_profile(model, profiles[name]) if name in profiles else model)
+        for name, model in catalogue.of_file
+    )
+    providers = {**catalogue.providers, **specs}
+    return Catalogue.of(providers, tuple(models), catalogue.price_rules, of_file)
 
 
 def _placed(spec: ProviderSpec, environment: Mapping[str, str]) -> ProviderSpec:

@@ -13,7 +13,12 @@ _BY_AREA = {
     "rules": "manage:policies",
     "settings": "manage:policies",
     "budgets": "manage:budgets",
+    "autopilot": "manage:policies",
     "keys": "manage:keys",
+    "key-templates": "manage:keys",
+    "alerts": "manage:alerts",
+    "channels": "manage:alerts",
+    "digests": "manage:alerts",
 }
 
 

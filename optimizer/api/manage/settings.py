@@ -1,17 +1,26 @@
-"""Settings of judge, guarantee and baseline."""
+"""Settings of judge, guarantee, baseline, shadow evaluation and autopilot, and its switch."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from optimizer.api.http.fields import StrictNumberField, StrictSerializer, StrictTextField
-from optimizer.api.manage.views import TAG, ManageViewSet
+from analytics.access.audit import audit_changed
+from analytics.autopilot.steps import autopilot_on, autopilot_switch
+from optimizer.api.http.fields import (
+    StrictBooleanField,
+    StrictNumberField,
+    StrictSerializer,
+    StrictTextField,
+)
+from optimizer.api.manage.views import TAG, ChangeRefused, ManageViewSet
 from optimizer.api.v1.schema import ErrorBody
+from optimizer.wiring.autopilot import autopilot_obstacle
 from optimizer.wiring.operation.settings import SettingStanding
 
 
@@ -53,6 +62,18 @@ class ManagedSettingsViewSet(ManageViewSet):
         guarantee_tolerance = _number()
         guarantee_confidence = _number()
         baseline_model = _model()
+        shadow_rate = _number()
+        shadow_daily_budget = _number()
+        shadow_margin = _number()
+        autopilot_rate = _number()
+        autopilot_share = _number()
+        autopilot_margin = _number()
+        autopilot_confidence = _number()
+        autopilot_daily_budget = _number()
+        autopilot_monthly_budget = _number()
+        autopilot_daily_points = _number()
+        autopilot_monthly_points = _number()
+        autopilot_trial_days = _number()
 
     @extend_schema(
         operation_id="manage_settings_list",
@@ -95,3 +116,57 @@ def _shown(standing: SettingStanding) -> dict[str, Any]:
         "set_by": standing.set_by,
         "what": standing.spec.what,
     }
+
+
+class AutopilotBody(s.Serializer):
+    """Whether the autopilot is on, and why it cannot work, empty if it can."""
+
+    on = s.BooleanField()
+    obstacle = s.CharField()
+
+
+class ManagedAutopilotViewSet(ManageViewSet):
+    """Serves ``/manage/autopilot``."""
+
+    @extend_schema_serializer(component_name="AutopilotInput")
+    class InputSerializer(StrictSerializer):
+        """Whether it is on. Off, traffic that it moved goes back to routing's own choice."""
+
+        on = StrictBooleanField()
+
+    @extend_schema(
+        operation_id="manage_autopilot_show",
+        summary="Show the autopilot's switch",
+        tags=[TAG],
+        responses=AutopilotBody,
+    )
+    def retrieve(self, request: Request) -> Response:
+        """Return whether it is on."""
+        self.services.quality.refresh()
+        return Response(self._body())
+
+    @extend_schema(
+        operation_id="manage_autopilot_change",
+        summary="Switch the autopilot on or off",
+        tags=[TAG],
+        request=InputSerializer,
+        responses={200: AutopilotBody, 400: ErrorBody, 409: ErrorBody},
+    )
+    def partial_update(self, request: Request) -> Response:
+        """Switch it on or off. Without a judge, or beside a guarantee, it stays off."""
+        sent = self.InputSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        on, who = sent.validated_data["on"], self.actor(request)
+        self.services.quality.refresh()
+        obstacle = self._body()["obstacle"]
+        if on and obstacle:
+            raise ChangeRefused(f"The autopilot cannot work: {obstacle}.")
+        with transaction.atomic():
+            row = autopilot_switch(on=on, who=who.name)
+            audit_changed(row, f"switched {row}", who=who)
+        return Response(self._body())
+
+    def _body(self) -> dict[str, Any]:
+        product = self.services.quality.product
+        on = autopilot_on(by_default=product.autopilot)
+        return {"on": on, "obstacle": autopilot_obstacle(product)}

@@ -26,6 +26,7 @@ _STARTERS = (
     ("Circuit open", "metric=circuit&limit=0&name=Circuit+open"),
     ("Budgets", "metric=budget&limit=50&name=Budgets"),
     ("Forecast", "metric=forecast&limit=1000&name=Forecast+of+the+month"),
+    ("Guarantee", "metric=guarantee&limit=0&name=Guarantee"),
     ("Quality", "metric=quality&limit=0.02&period=month&name=Quality"),
 )
 """Alerts that most installations want, as the beginnings of the form."""

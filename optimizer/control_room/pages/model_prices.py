@@ -88,6 +88,8 @@ def models_page(request: HttpRequest) -> HttpResponse:
         "form": form,
         "may_set": user.has_perm("analytics.add_priceoverride"),
         "may_switch": user.has_perm("analytics.change_modelswitch"),
+        "may_change": user.has_perm("analytics.change_modelentry"),
+        "set_here": _set_here(),
     }
     if submitted and form.is_valid():
         provider, model = form.cleaned_data["of"]
@@ -110,6 +112,17 @@ def _switch(request: HttpRequest) -> HttpResponse:
     words = "is off: no request is sent to it." if off else "is on again."
     messages.success(request, f"Model {ref} {words} All workers apply this within a second.")
     return HttpResponseRedirect(reverse("admin:models"))
+
+
+def _set_here() -> dict[str, str]:
+    """Return where each model comes from, by "provider/model", unless it is the catalogue alone."""
+    words = {}
+    for standing in get_services().operation.models.standings():
+        if standing.set_by:
+            words[standing.spec.ref] = standing.set_by
+        elif standing.added or standing.set_here:
+            words[standing.spec.ref] = "added here" if standing.added else "changed here"
+    return words
 
 
 def _comparison(models: list[ModelPrice]) -> list[str]:

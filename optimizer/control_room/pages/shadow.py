@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
@@ -33,6 +32,7 @@ from optimizer.presentation.shadow import (
     part_row,
     summary_line,
 )
+from optimizer.wiring.operation.settings import settings_in_force
 
 _RIGHTS_TO_MOVE = ("analytics.add_routingrule", "analytics.delete_routingrule")
 
@@ -47,7 +47,7 @@ def shadow_page(request: HttpRequest) -> HttpResponse:
         "title": "Shadow evaluation",
         "period": period,
         "periods": PERIODS,
-        "on": settings.SHADOW_RATE > 0,
+        "on": settings_in_force().shadow_rate > 0,
         "summary": summary_line(report),
         "funnel": funnel_lines(report),
         "headings": KIND_HEADINGS,
@@ -104,7 +104,7 @@ def shadow_undo_view(request: HttpRequest) -> HttpResponse:
 def _report(request: HttpRequest) -> tuple[ReportPeriod, dict[str, Any]]:
     values = request.GET if request.method == "GET" else request.POST
     period = ReportPeriod.from_query(values)
-    return period, shadow_report(settings.SHADOW_MARGIN, period.since, period.until)
+    return period, shadow_report(settings_in_force().shadow_margin, period.since, period.until)
 
 
 def _require(request: HttpRequest, *permissions: str) -> None:

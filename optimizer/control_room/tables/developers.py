@@ -15,6 +15,7 @@ from analytics.access.developers import developer_add, developer_disable, develo
 from analytics.access.invitations import DAYS_VALID, InvitationError, invitation_make
 from analytics.access.key_budgets import developer_template_set, template_apply
 from analytics.admin.fields import LinesField, UtcDateTimeField
+from analytics.admin.plain_values import PlainListsMixin
 from analytics.models import Developer, KeyTemplate
 
 
@@ -44,7 +45,7 @@ class KeyTemplateForm(forms.ModelForm):
 
 
 @admin.register(KeyTemplate)
-class KeyTemplateAdmin(admin.ModelAdmin):
+class KeyTemplateAdmin(PlainListsMixin, admin.ModelAdmin):
     """Lists and edits templates: what developers may do with keys that they make themselves."""
 
     form = KeyTemplateForm

@@ -28,6 +28,7 @@ from analytics.access.keys import (
 )
 from analytics.access.own_keys import is_valid
 from analytics.access.roles import ScopesBeyondRights, scopes_check
+from analytics.admin.plain_values import PlainListsMixin
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.claims import Payer
 from analytics.budgets.report import standings_of
@@ -45,7 +46,7 @@ _ROUTING = ("quality_target", "auto_route", "strict")
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):
+class ApiKeyAdmin(PlainListsMixin, admin.ModelAdmin):
     """Lists, makes, replaces and revokes API keys.
 
     Keys are revoked, not deleted: requests were made with them.

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from analytics.admin.fields import ChoicesField, LinesField
 from analytics.admin.history import ReadOnlyAdmin
+from analytics.admin.plain_values import PlainListsMixin, plain_words
 from analytics.models import RoutingRule, RuleChange
 from analytics.rules import rule_delete, rule_fields, rule_save
 from optimizer.wiring.build import get_services
@@ -67,7 +68,7 @@ class RuleForm(forms.ModelForm):
 
 
 @admin.register(RoutingRule)
-class RoutingRuleAdmin(admin.ModelAdmin):
+class RoutingRuleAdmin(PlainListsMixin, admin.ModelAdmin):
     """Routing rules, with an action that tests them on past requests."""
 
     form = RuleForm
@@ -157,7 +158,7 @@ class RuleChangeAdmin(ReadOnlyAdmin):
         if change.after is None:
             return "deleted"
         lines = [
-            (name, before.get(name, "–"), after.get(name, "–"))
+            (name, plain_words(before.get(name)), plain_words(after.get(name)))
             for name in sorted({*before, *after})
             if before.get(name) != after.get(name)
         ]

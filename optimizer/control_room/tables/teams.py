@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 
 from analytics.admin.fields import LinesField
+from analytics.admin.plain_values import PlainListsMixin
 from analytics.models import Project, Team
 
 
@@ -28,7 +29,7 @@ class ProjectForm(forms.ModelForm):
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin):
+class ProjectAdmin(PlainListsMixin, admin.ModelAdmin):
     """Lists and edits projects."""
 
     form = ProjectForm

@@ -31,6 +31,7 @@ from optimizer.quality.model_places import (
     states_tiny_size,
 )
 from optimizer.wiring.build import installed_catalogue
+from optimizer.wiring.operation.catalogue_models import with_model_entries
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file
 from providers.abilities import (
@@ -104,7 +105,7 @@ class Command(TeachingCommand):
             self._fit(console, options["fit"], options["output"])
             return
         try:
-            catalogue = installed_catalogue()
+            catalogue = with_model_entries(installed_catalogue())
             models = _specs(catalogue, options["model"]) if options["model"] else []
             if options["refresh"]:
                 changes = _refresh(catalogue)

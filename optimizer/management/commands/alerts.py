@@ -12,6 +12,8 @@ from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.models import AlertRule, Notification
 from optimizer.monitoring.alerts import rule_test, watch
+from optimizer.wiring.build import get_services
+from routing.adjustments.guarantee import Guarantee
 
 
 class Command(TeachingCommand):
@@ -42,14 +44,15 @@ class Command(TeachingCommand):
             self._test(options["test"])
             return
         if options["watch"]:
-            watch()
+            watch(_guarantee())
         rules = list(AlertRule.objects.all())
         if not rules:
             self.stdout.write("There are no alerts. Create one in the admin.")
             return
         table = Table("alert", "current value", "triggered", "last sent")
+        guarantee = _guarantee()
         for rule in rules:
-            reading = read_rule(rule)
+            reading = read_rule(rule, guarantee=guarantee)
             sent = _last_sent(rule)
             value = reading.full_text if rule.enabled else "switched off"
             table.add_row(rule.name, value, "yes" if reading.passed else "no", sent)
@@ -63,6 +66,13 @@ class Command(TeachingCommand):
         if errors := rule_test(rule):
             raise CommandError("; ".join(errors))
         self.stdout.write("Sent.")
+
+
+def _guarantee() -> Guarantee | None:
+    """Return the guarantee in force, which is looked up only if an alert is about it."""
+    if not AlertRule.objects.filter(metric=AlertRule.Metric.GUARANTEE).exists():
+        return None
+    return get_services().quality.guarantee_now()
 
 
 def _last_sent(rule: AlertRule) -> str:

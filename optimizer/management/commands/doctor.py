@@ -24,6 +24,7 @@ from optimizer.wiring.build import (
     journal,
     local_enabled,
 )
+from optimizer.wiring.operation.catalogue_models import with_model_entries
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file
 from providers.abilities import AbilitiesError, load_abilities
@@ -89,6 +90,8 @@ def _findings(*, call: bool) -> Iterator[Finding]:
     yield from _safely("shared cache", system_checks.shared_cache)
     try:
         catalogue = installed_catalogue()
+        if reachable:
+            catalogue = with_model_entries(catalogue)
     except CatalogueError as error:
         yield wrong("catalogue", str(error), "Fix CATALOGUE_FILE, or unset it.")
         return

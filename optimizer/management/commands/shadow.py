@@ -6,7 +6,6 @@ import getpass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from rich.table import Table
 
@@ -33,6 +32,7 @@ from optimizer.presentation.shadow import (
     part_name,
     summary_line,
 )
+from optimizer.wiring.operation.settings import settings_in_force
 
 
 class Command(TeachingCommand):
@@ -70,7 +70,7 @@ class Command(TeachingCommand):
             self._undo(console)
             return
         since = datetime.now(UTC) - timedelta(days=options["days"])
-        report = shadow_report(settings.SHADOW_MARGIN, since)
+        report = shadow_report(settings_in_force().shadow_margin, since)
         if options["preview"] or options["move"]:
             self._move(console, report, preview=options["preview"])
         elif options["json"]:

@@ -23,6 +23,7 @@ from analytics.operation.provider_keys import (
 )
 from optimizer.shared.snapshot import Snapshot
 from optimizer.shared.spared_keys import SharedKeys
+from optimizer.wiring.operation.catalogue_models import ActiveCatalogue
 from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
 from providers.catalogue import Catalogue, ProviderSpec
 from providers.circuits import key_circuit
@@ -60,7 +61,8 @@ class ProviderStanding:
 class ActiveProviders:
     """Keeps providers and models as operators have set them; ``refresh`` reads the database.
 
-    ``uses_local`` returns whether the embedded model is offered in an environment.
+    ``uses_local`` returns whether the embedded model is offered in an environment. ``models`` keeps
+    what the models are.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class ActiveProviders:
         caller: ResilientCaller,
         pools: SharedKeys,
         uses_local: Callable[[Mapping[str, str]], bool],
+        models: ActiveCatalogue,
     ) -> None:
+        self.models = models
         self._catalogue = catalogue
         self._environment = self._running = environment
         self._registry = registry
@@ -91,15 +95,16 @@ class ActiveProviders:
         What an error prevents is tried again by the next call.
         """
         with self._lock:
+            changed = self.models.refresh()
             self._keys.refresh()
             self._off.refresh()
             keys, off = self._keys.value, self._off.value
             if keys is self._keys_in_force and off is self._off_in_force:
-                return False
+                return changed
             if keys is not self._keys_in_force:
                 self._configure(keys or [])
             self._caller.switched_off = off or frozenset()
-            self._caller.changes += 1
+            self._caller.count_change()
             self._keys_in_force, self._off_in_force = keys, off
         return True
 

@@ -1,4 +1,4 @@
-"""Judge, guarantee and baseline in force, as the environment and operators set them."""
+"""All that judges answers, and the baseline, as the environment and operators set them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from optimizer.wiring.quality import configured_guarantee, default_baseline, fin
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
+from routing.adjustments.guarantee import Guarantee
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +145,12 @@ class ActiveQuality:
         """Calibrate the guarantee again if there are new comparisons."""
         self._guarantee.refresh()
 
+    def guarantee_now(self) -> Guarantee | None:
+        """Return the guarantee in force, read anew: maybe in a process that reads nothing else."""
+        self.refresh()
+        self._guarantee.refresh()
+        return self._guarantee.guarantee()
+
     def write_counts(self) -> None:
         """Write what shadow evaluation has counted."""
         shadow = self.judging.watchers.shadow
@@ -210,6 +217,7 @@ class ActiveQuality:
             judge,
             product.judge_rate,
             product.judge_daily_budget,
+            *(getattr(product, name) for name in _OF_TRIALS),
         )
 
     def _check(self, product: ProductSettings, changed: Mapping[str, Any]) -> None:
@@ -228,6 +236,8 @@ class ActiveQuality:
                 configured_guarantee(product, models.names, models.caller)
             except ImproperlyConfigured as error:
                 raise ValidationError({"guarantee_reference": _without_name(error)}) from None
+        if changed.get("shadow_rate") and product.shadow_rate and not product.judge_model:
+            raise ValidationError({"shadow_rate": "Without judge_model, nothing is judged."})
         if changed.get("judge_model"):
             _, problem = find_judge(product, models.names, models.caller, models.prices)
             if problem:
@@ -236,6 +246,10 @@ class ActiveQuality:
     def _all_models(self) -> tuple[ModelNames, Catalogue, ResilientCaller, PriceBook]:
         models = self._models
         return models.names, models.catalogue, models.caller, models.prices
+
+
+_OF_TRIALS = tuple(name for name in RUNTIME_SETTINGS if name.startswith(("shadow_", "autopilot_")))
+"""Settings of shadow evaluation and of the autopilot."""
 
 
 def _without_name(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Settings of judge, guarantee and baseline that operators may change while the service runs."""
+"""Settings of quality that operators may change while the service runs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,33 @@ def _amount(text: str) -> Decimal:
     return amount if amount == rounded else rounded
 
 
+def _days(text: str) -> int:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not (1 <= days <= 365 and days.is_integer()):
+        raise ValueError("It must be a whole number of days, from 1 to 365.")
+    return int(days)
+
+
+def _above_zero(most: float) -> Callable[[str], float]:
+    bound = _between(0, most, ends=True)
+
+    def read(text: str) -> float:
+        try:
+            value = bound(text)
+        except ValueError:
+            value = 0.0
+        if not value:
+            raise ValueError(f"It must be a number above 0 and at most {most:g}.")
+        return value
+
+    return read
+
+
 _SHARE, _INSIDE = _between(0, 1, ends=True), _between(0, 1, ends=False)
+_POINTS = _between(0, 1_000_000, ends=True)
 RUNTIME_SETTINGS: Mapping[str, RuntimeSpec] = {
     spec.field: spec
     for spec in (
@@ -108,6 +134,36 @@ RUNTIME_SETTINGS: Mapping[str, RuntimeSpec] = {
             "complexity would choose; empty: the dearest model of the highest tier.",
             False,
         ),
+        RuntimeSpec(
+            "shadow_rate",
+            _SHARE,
+            "Share of the requests that name a model which routing's choice answers, too, unseen.",
+        ),
+        RuntimeSpec("shadow_daily_budget", _amount, "Most that this costs in a day, USD."),
+        RuntimeSpec(
+            "shadow_margin",
+            _above_zero(0.5),
+            "How much worse, in wins of 1, a kind of requests may be to be moved.",
+        ),
+        RuntimeSpec(
+            "autopilot_rate", _SHARE, "Share of the requests that a model on trial answers, too."
+        ),
+        RuntimeSpec(
+            "autopilot_share", _above_zero(0.5), "Share of the traffic that a trial gets at most."
+        ),
+        RuntimeSpec(
+            "autopilot_margin",
+            _above_zero(0.25),
+            "How far quality may be below that of now for a move, of 1.",
+        ),
+        RuntimeSpec("autopilot_confidence", _INSIDE, "How sure that is, of 1."),
+        RuntimeSpec("autopilot_daily_budget", _amount, "Most that trials cost in a day, USD."),
+        RuntimeSpec("autopilot_monthly_budget", _amount, "Most that they cost in a month, USD."),
+        RuntimeSpec(
+            "autopilot_daily_points", _POINTS, "Most points of quality that are risked in a day."
+        ),
+        RuntimeSpec("autopilot_monthly_points", _POINTS, "Most that are risked in a month."),
+        RuntimeSpec("autopilot_trial_days", _days, "Days after which a trial without result ends."),
     )
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -18,7 +19,7 @@ from analytics.models import Developer, KeyTemplate
 from tests.fakes.identity import CLIENT, SECRET, FakeIdentity
 
 pytestmark = pytest.mark.django_db
-FAILED = "/admin/login/?sso=failed"
+FAILED = "/me/sign-in/failed/"
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def identity(settings: Any) -> Iterator[FakeIdentity]:
         settings.OIDC_GROUPS_CLAIM = "groups"
         settings.OIDC_RP_SIGN_ALGO, settings.OIDC_USE_PKCE = "RS256", True
         settings.LOGIN_REDIRECT_URL, settings.LOGIN_REDIRECT_URL_FAILURE = "/admin/", FAILED
+        settings.OIDC_CALLBACK_CLASS = "optimizer.access.single_sign_on.SignOnCallback"
         settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "mozilla_django_oidc"]
         settings.AUTHENTICATION_BACKENDS = [
             *settings.AUTHENTICATION_BACKENDS, "optimizer.access.single_sign_on.SingleSignOn",
@@ -59,6 +61,10 @@ def sign_in(identity: FakeIdentity, client: Client, query: str = "") -> str:
     assert begun.status_code == 302
     back = identity.authorize(begun["Location"])
     return str(client.get(back.removeprefix("http://testserver"))["Location"])
+
+
+def failed(why: str, wanted: str = "") -> str:
+    return f"{FAILED}?why={why}&next={quote(wanted, safe='')}"
 
 
 def test_a_member_of_the_group_is_let_in_as_an_administrator(identity: FakeIdentity) -> None:
@@ -102,8 +108,11 @@ def test_a_group_may_be_a_lesser_role_and_the_greatest_counts(identity: FakeIden
 def test_others_are_not_let_in(identity: FakeIdentity) -> None:
     identity.claims["groups"] = ["guests"]
     client = Client()
-    assert sign_in(identity, client) == FAILED
-    assert "did not let you in" in client.get(FAILED).content.decode()
+    assert sign_in(identity, client, "?next=/me/") == failed("no-group", "/me/")
+    page = client.get(failed("no-group", "/me/"))
+    assert page.status_code == 403
+    assert "in none of the groups" in page.content.decode()
+    assert "/admin/sso/authenticate/?next=/me/" in page.content.decode()
     assert not User.objects.exists()
 
 
@@ -111,7 +120,7 @@ def test_whoever_leaves_the_group_is_an_administrator_no_longer(identity: FakeId
     client = Client()
     sign_in(identity, client)
     identity.claims["groups"] = []
-    assert sign_in(identity, Client()) == FAILED
+    assert sign_in(identity, Client()) == failed("no-group")
     assert not User.objects.get().is_staff
     assert client.get("/admin/").status_code == 302
 
@@ -184,7 +193,7 @@ def test_nobody_becomes_another_developer_by_a_claim_of_their_own(
 )
 def test_a_token_for_another_is_refused(identity: FakeIdentity, lie: dict[str, Any]) -> None:
     identity.token = lie
-    assert sign_in(identity, Client()) == FAILED
+    assert sign_in(identity, Client()) == failed("provider")
     assert not User.objects.exists()
 
 
@@ -194,18 +203,49 @@ def test_a_token_signed_by_another_is_refused(
     published = identity.jwks()
     monkeypatch.setattr(identity, "jwks", lambda: published)
     identity.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    assert sign_in(identity, Client()) == FAILED
+    assert sign_in(identity, Client()) == failed("provider")
 
 
 def test_an_answer_to_another_s_sign_in_is_refused(identity: FakeIdentity) -> None:
     begun = Client().get("/admin/sso/authenticate/")
     back = identity.authorize(begun["Location"]).removeprefix("http://testserver")
-    assert Client().get(back)["Location"] == FAILED
+    assert Client().get(back)["Location"] == failed("expired")
+    other = Client()
+    other.get("/admin/sso/authenticate/")
+    assert other.get(back)["Location"] == failed("expired")
 
 
 def test_a_provider_that_fails_is_no_error_of_ours(identity: FakeIdentity) -> None:
     identity.broken = True
-    assert sign_in(identity, Client()) == FAILED
+    assert sign_in(identity, Client()) == failed("provider")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [("access_denied", "refused"), ("server_error", "provider"), ("<script>", "provider")],
+)
+def test_an_error_of_the_provider_leads_to_a_page(
+    identity: FakeIdentity, error: str, why: str
+) -> None:
+    client = Client()
+    client.get("/admin/sso/authenticate/?next=/admin/")
+    answer = client.get("/admin/sso/callback/", {"error": error, "state": "x"})
+    assert answer["Location"] == failed(why, "/admin/")
+    page = client.get(answer["Location"]).content.decode()
+    assert "What you can do" in page
+    assert error not in page or error == "access_denied"
+
+
+def test_a_closed_account_is_told_so(identity: FakeIdentity) -> None:
+    sign_in(identity, Client())
+    User.objects.update(is_active=False)
+    assert sign_in(identity, Client()) == failed("closed")
+
+
+def test_a_made_up_failure_leads_nowhere_else() -> None:
+    page = Client().get(f"{FAILED}?why=nothing&next=https://evil.example/")
+    assert page.status_code == 400
+    assert "evil.example" not in page.content.decode()
 
 
 def test_without_a_provider_there_is_no_such_thing() -> None:

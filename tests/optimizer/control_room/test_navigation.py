@@ -9,8 +9,9 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from analytics.access.developers import developer_disable
 from analytics.access.keys import key_make
-from analytics.models import ApiKey
+from analytics.models import ApiKey, Developer, KeyTemplate
 from tests.factories import BudgetFactory, RequestRecordFactory
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +91,23 @@ class TestPalette:
         assert [hit["text"] for hit in found["Budgets"]] == ["Night"]
         (model, *_) = hits(admin_client, "claude haiku")["Models"]
         assert admin_client.get(model["url"]).status_code == 200
+
+    def test_it_finds_developers_and_people(self, admin_client: Client) -> None:
+        account = User.objects.create_user("sso:1", "ann@example.com", first_name="Annabel")
+        template = KeyTemplate.objects.create(name="Anns keys")
+        ann = Developer.objects.create(name="ann", account=account, template=template)
+        key_make(ApiKey(name="bot", user="ann-bot"))
+        found = hits(admin_client, "ann")
+        assert [hit["text"] for hit in found["People"]] == ["ann", "ann-bot"]
+        assert [hit["text"] for hit in found["Developers"]] == ["ann"]
+        assert [hit["text"] for hit in found["Key templates"]] == ["Anns keys"]
+        assert found["Users"][0]["note"] == "Annabel"
+        for group in ("People", "Developers", "Key templates", "Users"):
+            assert admin_client.get(found[group][0]["url"]).status_code == 200, group
+        assert hits(admin_client, "Annabel")["Developers"][0]["text"] == "ann"
+        developer_disable(ann)
+        assert hits(admin_client, "ann")["Developers"][0]["note"] == "access has ended"
+        assert set(hits(client_with("view_developer"), "ann")) == {"Developers"}
 
     def test_words_lead_to_the_search_of_requests(self, admin_client: Client) -> None:
         first, *_ = hits(admin_client, "rate limiter & more")["Search"]

@@ -99,11 +99,11 @@ def _fields() -> dict[str, str]:
     return {name: str(getattr(product, name)) for name in RUNTIME_SETTINGS}
 
 
-@pytest.mark.parametrize("address", [PROVIDERS, SETTINGS, MODELS])
+@pytest.mark.parametrize("address", [PROVIDERS, SETTINGS, MODELS, reverse("admin:model")])
 async def test_who_may_only_look_changes_nothing(client: httpx.AsyncClient, address: str) -> None:
     viewer = await logged_in("viewer")
     shown = await page(viewer, address)
-    for words in ("Store the key", ">Remove<", ">Turn off<", 'value="Save"'):
+    for words in ("Store the key", ">Remove<", ">Turn off<", 'value="Save"', 'value="Add"'):
         assert words not in shown
     for sent in ({"remove": "claude/1"}, {"off": HAIKU}, {"provider": "claude", "secret": KEY}):
         assert (await viewer.post(address, sent)).status_code == 403
@@ -121,3 +121,48 @@ async def test_nobody_gives_a_key_more_than_the_own_rights(client: httpx.AsyncCl
         assert ("You lack the rights" in answer.content.decode()) == bool(words)
         assert words in answer.content.decode()
     assert [key.scopes async for key in ApiKey.objects.all()] == [["complete"]]
+
+
+MODEL = reverse("admin:model")
+OURS = {"provider": "vllm", "model": "ours-7b", "kind": "chat", "tier": "simple"}
+
+
+async def test_a_model_is_added_changed_and_removed(client: httpx.AsyncClient) -> None:
+    operator = await logged_in("operator")
+    assert "Add a model" in await page(operator, MODELS)
+    wrong = await operator.post(MODEL, {**OURS, "context_window": "0"})
+    assert "greater than or equal to 1" in wrong.content.decode()
+    sent = {**OURS, "context_window": "32000", "capabilities": ["json"], "note": "our own"}
+    assert (await operator.post(MODEL, sent)).status_code == 302
+    assert "added here" in await page(operator, MODELS)
+    address = f"{MODEL}?of=vllm/ours-7b"
+    assert "Remove this model" in await page(operator, address)
+    wrong = await operator.post(address, {**sent, "max_output": "64000"})
+    assert "does not fit into the context window" in wrong.content.decode()
+    assert (await operator.post(address, {**sent, "tier": "complex"})).status_code == 302
+    spec = get_services().catalogue.find("vllm", "ours-7b")
+    assert spec is not None
+    assert (spec.tier, spec.capabilities) == ("complex", {"json"})
+    assert (await operator.post(address, {"forget": "yes"})).status_code == 302
+    assert (await operator.get(address)).status_code == 404
+    assert await LogEntry.objects.filter(user__username="the operator").acount() == 3
+
+
+async def test_a_model_of_the_catalogue_returns_to_it(client: httpx.AsyncClient) -> None:
+    operator = await logged_in("operator")
+    address = f"{MODEL}?of={HAIKU}"
+    assert "Return to the catalogue" not in await page(operator, address)
+    spec = get_services().catalogue.find(*HAIKU.split("/"))
+    assert spec is not None
+    form = {
+        "tier": "complex", "context_window": spec.context_window,
+        "capabilities": sorted(spec.capabilities), "lacks": sorted(spec.lacks),
+        "aliases": " ".join(spec.aliases),
+    }  # fmt: skip
+    assert (await operator.post(address, form)).status_code == 302
+    shown = await page(operator, address)
+    assert "Return to the catalogue" in shown
+    assert shown.count("Set here.") == 1
+    assert "changed here" in await page(operator, MODELS)
+    assert (await operator.post(address, {"forget": "yes"})).status_code == 302
+    assert get_services().catalogue.find(*HAIKU.split("/")) == spec

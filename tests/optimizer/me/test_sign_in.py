@@ -51,6 +51,19 @@ class TestByKey:
         assert "not valid" in answer.content.decode()
         assert wrong not in answer.content.decode()
 
+    def test_a_key_that_ended_says_so_to_who_has_it(self, ann: Person) -> None:
+        def words() -> str:
+            answer = Client().post(reverse("me:key_sign_in"), {"api_key": ann.secret})
+            assert answer.status_code == 400
+            return answer.content.decode()
+
+        ApiKey.objects.update(addresses=["192.0.2.0/24"])
+        assert "not be used from this address" in words()
+        ApiKey.objects.update(expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+        assert "It expired on 2026-01-02." in words()
+        key_revoke(ann.key)
+        assert "It was revoked on" in words()
+
     @pytest.mark.parametrize("typed", ["", "x" * 5000, "aco_\x00", "ключ"])
     def test_anything_else_is_no_key_either(self, typed: str) -> None:
         answer = Client().post(reverse("me:key_sign_in"), {"api_key": typed})
@@ -183,6 +196,33 @@ class TestInvitation:
         assert Client().get(new).status_code == 200
         Invitation.objects.update(expires_at=datetime.now(UTC))
         assert Client().get(new).status_code == 404
+
+    def test_a_link_that_is_not_open_says_why_and_what_to_do(self) -> None:
+        developer = developer_add(Developer(name="eve"))
+        old, link = link_to(developer), link_to(developer)
+
+        def words(address: str) -> str:
+            answer = Client().get(address)
+            assert answer.status_code == 404
+            return answer.content.decode()
+
+        assert "This invitation has expired" in words(old)
+        assert "does not exist" in words(f"{link[:-2]}/")
+        Client().post(link, {"password": PASSWORD, "again": PASSWORD})
+        used = words(link)
+        assert "This invitation was used" in used
+        assert "forgotten the password" in used
+        account = User.objects.get()
+        account.set_unusable_password()
+        account.save()
+        assert "You sign in by single sign-on" in words(link)
+        developer_disable(developer)
+        assert "Your access has ended" in words(link)
+
+    def test_somebody_else_who_opens_it_is_warned(self, ann: Person) -> None:
+        link = link_to(developer_add(Developer(name="eve")))
+        assert "You are signed in as ann" in ann.browser.get(link).content.decode()
+        assert "You are signed in" not in Client().get(link).content.decode()
 
     def test_a_weak_password_leaves_it_open(self) -> None:
         link = link_to(developer_add(Developer(name="eve")))

@@ -1,4 +1,4 @@
-"""The page "Judge, guarantee, baseline": settings that work at once, without a restart."""
+"""The page "Quality settings": settings that work at once, without a restart."""
 
 from __future__ import annotations
 
@@ -21,11 +21,25 @@ _GROUPS = (
     ("Judge", ("judge_model", "judge_rate", "judge_daily_budget")),
     ("Guarantee", ("guarantee_reference", "guarantee_tolerance", "guarantee_confidence")),
     ("Baseline", ("baseline_model",)),
-)
+    ("Shadow evaluation", ("shadow_rate", "shadow_daily_budget", "shadow_margin")),
+    (
+        "Autopilot",
+        (
+            "autopilot_rate", "autopilot_share", "autopilot_margin", "autopilot_confidence",
+            "autopilot_daily_budget", "autopilot_monthly_budget", "autopilot_daily_points",
+            "autopilot_monthly_points", "autopilot_trial_days",
+        ),
+    ),
+)  # fmt: skip
 _LABELS = {
     "judge_model": "Model", "judge_rate": "Share judged", "judge_daily_budget": "USD a day",
     "guarantee_reference": "Reference", "guarantee_tolerance": "Tolerance",
-    "guarantee_confidence": "Confidence", "baseline_model": "Model",
+    "guarantee_confidence": "Confidence", "baseline_model": "Model", "shadow_rate": "Share",
+    "shadow_daily_budget": "USD a day", "shadow_margin": "Margin", "autopilot_rate": "Share judged",
+    "autopilot_share": "Traffic", "autopilot_margin": "Margin",
+    "autopilot_confidence": "Confidence", "autopilot_daily_budget": "USD a day",
+    "autopilot_monthly_budget": "USD a month", "autopilot_daily_points": "Points a day",
+    "autopilot_monthly_points": "Points a month", "autopilot_trial_days": "Days",
 }  # fmt: skip
 
 
@@ -88,7 +102,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
     guarantee = services.guarantee.guarantee()
     context = {
         **admin.site.each_context(request),
-        "title": "Judge, guarantee, baseline",
+        "title": "Quality settings",
         "form": form,
         "models": sorted(spec.ref for spec in services.names.available() if spec.kind == "chat"),
         "guarantee": guarantee_lines(guarantee) if guarantee else [],

@@ -71,6 +71,11 @@ AREAS = {
     "manage:policies": ("PATCH", "levers/effort", {"mode": "on"}),
     "manage:budgets": ("POST", "budgets", {"name": "all", "limit": 5}),
     "manage:keys": ("POST", "keys", {"name": "ann"}),
+    "manage:alerts": (
+        "POST",
+        "alerts",
+        {"name": "month", "metric": "forecast", "limit": 9, "emails": "a@example.org"},
+    ),
 }
 
 

@@ -1,0 +1,70 @@
+"""Key templates: what developers may do with keys that they make for themselves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers as s
+
+from analytics.access.key_budgets import template_apply
+from analytics.models import KeyTemplate, Project, Team
+from optimizer.api.manage.views import RowsViewSet, StrictModelSerializer, documented, texts_field
+
+_SET = (
+    "name", "enabled", "until", "for_single_sign_on", "team", "project", "budget", "period",
+    "at_limit", "model_names", "most_keys", "days", "requests_per_minute", "tokens_per_minute",
+)  # fmt: skip
+
+
+@extend_schema_serializer(component_name="KeyTemplateInput")
+class KeyTemplateInput(StrictModelSerializer):
+    """What a developer's keys may do. The budget, USD, is for all keys of one developer."""
+
+    team = s.SlugRelatedField(
+        "name",
+        queryset=Team.objects.all(),
+        required=False,
+        allow_null=True,  # type: ignore[arg-type]
+    )
+    project = s.SlugRelatedField(
+        "name",
+        queryset=Project.objects.all(),
+        required=False,
+        allow_null=True,  # type: ignore[arg-type]
+    )
+    model_names = texts_field()
+
+    class Meta:
+        model = KeyTemplate
+        fields = _SET
+
+
+@extend_schema_serializer(component_name="KeyTemplateBody")
+class KeyTemplateBody(KeyTemplateInput):
+    """A key template."""
+
+    class Meta:
+        model = KeyTemplate
+        fields = ("id", *_SET)
+
+
+@documented
+class ManagedKeyTemplatesViewSet(RowsViewSet):
+    """Serves ``/manage/key-templates``. Templates are switched off, not deleted."""
+
+    rows: ClassVar = KeyTemplate
+    noun = "key template"
+    input_class = KeyTemplateInput
+    output_class = KeyTemplateBody
+    related = ("team", "project")
+
+    def insert(self, row: KeyTemplate) -> None:
+        """Store a new template. Raises Django's ``ValidationError``."""
+        row.full_clean()
+        row.save()
+
+    def update(self, row: KeyTemplate) -> None:
+        """Store a changed template, and give its developers' budgets the new amounts."""
+        self.insert(row)
+        template_apply(row)
