@@ -26,7 +26,8 @@ class Attempt:
     did not say for what. ``retry_after`` is how many seconds the provider asks clients to wait.
     ``words`` is the provider's own explanation, which only the client that sent the request may
     see; ``body`` and ``headers`` are its error as it came, for a client of the same ``wire``.
-    ``service_tier`` is the tier that the call asked for, "" for the standard one.
+    ``service_tier`` is the tier that the call asked for, "" for the standard one. ``member`` is
+    the short name of the pool's member that was called, "" without a pool.
     """
 
     provider: str
@@ -41,6 +42,7 @@ class Attempt:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     service_tier: str = ""
+    member: str = ""
 
 
 class AllProvidersFailed(Exception):

@@ -35,12 +35,16 @@ from providers.embedding import Embedder, Embeddings
 from providers.errors import (
     CallNotAuthorized,
     ClientGone,
+    OutsideResidency,
     ProviderError,
     ProviderTimeout,
     SwitchedOff,
 )
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
+from providers.pools.call import PooledCall
+from providers.pools.pool import MemberPool
+from providers.residency import NO_RESIDENCY, residency_features
 from providers.silence import Silence
 from providers.tier_attempts import TierAttempt, TierLimits
 
@@ -106,6 +110,10 @@ class ResilientCaller:
     providers: Mapping[str, Provider]
     policy: ResiliencePolicy
     lacks: Callable[[str, str], frozenset[str]] = lambda provider, model: frozenset()
+    pools: Mapping[str, MemberPool] = field(default_factory=dict)
+    regions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The regions in which a provider's own client keeps all data, for those that have any. Of a
+    pool it is that of the first member, which does what is no call of a model."""
     circuits: Circuits = field(init=False)
     cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
     silence: Silence = field(default_factory=Silence)
@@ -136,6 +144,19 @@ class ResilientCaller:
         """Return whether the model, or the one that it is a dated edition of, is switched off."""
         off = self.switched_off
         return (provider, model) in off or (provider, snapshot_of) in off
+
+    def residencies(self, provider: str, model: str) -> frozenset[str]:
+        """Return the features of the regions within which the model is served."""
+        pool = self.pools.get(provider)
+        if pool is not None:
+            return pool.residencies(model)
+        regions = self.regions.get(provider)
+        return residency_features(regions) if regions else frozenset()
+
+    def must_stay_within(self, provider: str, residency: frozenset[str]) -> None:
+        """Raise :class:`OutsideResidency` if the provider's own client may not have the data."""
+        if not residency <= self.regions.get(provider, NO_RESIDENCY):
+            raise OutsideResidency(provider, residency)
 
     def wire_of(self, provider: str) -> str:
         """Return the wire of a configured provider; empty if it is not configured any more."""
@@ -190,11 +211,13 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        residency: frozenset[str] = frozenset(),
     ) -> Embeddings:
         """Return the first embeddings that a (provider, model) of ``chain`` delivers.
 
-        All providers of the chain must be :class:`Embedder`. Failed calls are added to
-        ``attempts``. Raises :class:`AllProvidersFailed`.
+        All providers of the chain must be :class:`Embedder`. ``residency`` are the regions that
+        the input must not leave. Failed calls are added to ``attempts``. Raises
+        :class:`AllProvidersFailed`.
         """
 
         async def make(client: Provider, model: str, state: FallbackState) -> Embeddings:
@@ -204,7 +227,9 @@ class ResilientCaller:
         def usage() -> Usage:
             return complete_embedded_usage(None, body)
 
-        summary = InputSummary(usage, usage, lambda: hash(str(body.get("input"))), caller)
+        summary = InputSummary(
+            usage, usage, lambda: hash(str(body.get("input"))), caller, residency
+        )
         return await self._first(self._state(chain, summary, attempts), make, authorize)
 
     async def open_stream(
@@ -300,7 +325,9 @@ class ResilientCaller:
                 while True:
                     try:
                         made = await self._call_model(state, make, authorize)
-                    except ProviderError:  # it is among the attempts
+                    except ProviderError as error:  # it is among the attempts
+                        if state.pool is not None and state.choose_member(error):
+                            continue
                         if not state.choose_next():
                             break
                         continue
@@ -366,6 +393,8 @@ class ResilientCaller:
                 raise SwitchedOff(provider, "was switched off, or its key was removed")
             if state.cooldowns.models:
                 state.refuse_limited()
+            if self.pools or state.summary.residency:
+                make = self._where_allowed(state, make)
             seconds = state.circuits.admit(provider, model)
             silence = self.tiers.silence if state.service_tier else self.silence
             waiting = silence.call(provider, state.summary.caller)
@@ -392,6 +421,23 @@ class ResilientCaller:
             raise
         state.running = False
         return made
+
+    def _where_allowed(self, state: FallbackState, make: Make[Made]) -> Make[Made]:
+        """Return what calls a member of the provider's pool, ``make`` itself if it has none.
+
+        Raises :class:`OutsideResidency` if nothing of the provider may have the request's data.
+        """
+        provider, _ = state.current
+        pool, residency = self.pools.get(provider), state.summary.residency
+        if pool is None:
+            self.must_stay_within(provider, residency)
+            return make
+        call = PooledCall.of(pool, state)
+
+        def by_member(_: Provider, model: str, state: FallbackState) -> Awaitable[Made]:
+            return call.answer(make(call.member.client, model, state))
+
+        return by_member
 
     def _check_permission(self, state: FallbackState) -> None:
         """Raise the error of ``may_call``; after a call, it ends the fallback and is no failure."""
@@ -439,8 +485,8 @@ async def _summary_of(chat: Chat, caller: str) -> InputSummary:
 
     if chat.large:
         digest = await asyncio.to_thread(_digest, chat)
-        return InputSummary(usage, lost, lambda: digest, caller)
-    return InputSummary(usage, lost, lambda: _digest(chat), caller)
+        return InputSummary(usage, lost, lambda: digest, caller, chat.residency, chat)
+    return InputSummary(usage, lost, lambda: _digest(chat), caller, chat.residency, chat)
 
 
 def _digest(chat: Chat) -> int:

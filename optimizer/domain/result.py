@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import ceil
 
 from providers.completion import Completion
+from providers.residency import regions_text
 from providers.resilience import Attempt
 from providers.values import frozen
 from routing.models import RoutingDecision
@@ -46,6 +47,14 @@ class RoutingUnavailable(Exception):
             {"provider": a.provider, "model": a.model, "error": a.error, "message": a.message}
             for a in self.attempts
         ]
+
+
+class OutsideRegions(Exception):
+    """No model of those that may answer keeps the data within the regions that are demanded."""
+
+    def __init__(self, residency: Iterable[str]) -> None:
+        where = regions_text(residency)
+        super().__init__(f"The data must stay in {where}, and no model that may answer does so.")
 
 
 class BudgetExceeded(Exception):

@@ -78,6 +78,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.quality.guarantee import ActiveGuarantee, GuaranteeInForce
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.pool_members import SharedMembers
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.batch_lane import batch_lane
@@ -114,7 +115,7 @@ from providers.http.transport import ConnectionSettings
 from providers.known_models import KnownModels
 from providers.local.client import local_available
 from providers.pricing import PriceBook
-from providers.registry import ProviderRegistry, is_configured
+from providers.registry import ProviderRegistry, configured_names, with_pools
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
 from providers.tier_attempts import TierLimits
@@ -168,10 +169,9 @@ def local_enabled(catalogue: Catalogue, environment: Mapping[str, str] = os.envi
     product = product_settings()
     if product.local_provider == "off":
         return False
-    if product.local_provider == "auto":
-        configured = any(is_configured(p, environment) for p in catalogue.providers.values())
-        if product.production or configured:
-            return False
+    configured = configured_names(catalogue, environment)
+    if product.local_provider == "auto" and (product.production or configured):
+        return False
     if not local_available():
         logger.warning("LOCAL_PROVIDER is on, but llama.cpp or its weights are not installed")
         return False
@@ -185,7 +185,7 @@ def installed_catalogue() -> Catalogue:
     """
     product = product_settings()
     path = Path(product.catalogue_file) if product.catalogue_file else None
-    return placed(load_catalogue(path), os.environ)
+    return with_pools(placed(load_catalogue(path), os.environ))
 
 
 def storage_policy() -> StoragePolicy:
@@ -301,14 +301,17 @@ def build_services() -> Services:
             deadline=product.request_deadline,
         ),
         known.lacks,
+        pools=registry.pools,
+        regions=registry.regions,
         # One provider that hangs leaves half of the places to the others.
         silence=Silence(product.max_concurrent_requests // 2),
         tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
+    members = SharedMembers(registry.pools, product.shared_store)
     operation = ActiveProviders(
-        catalogue, os.environ, registry, caller, keys, partial(local_enabled, catalogue)
+        catalogue, os.environ, registry, caller, keys, members, partial(local_enabled, catalogue)
     )
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
@@ -464,6 +467,7 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         keys=keys,
+        members=members,
         operation=operation,
         quality=quality,
         evidence=evidence,

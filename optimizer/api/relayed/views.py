@@ -20,6 +20,7 @@ from optimizer.api.relayed.calls import NoProvider, RelayedCall, wire_of
 from optimizer.api.relayed.lists import own_list
 from optimizer.api.relayed.places import Action, Kind, Place
 from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.domain.request import RESIDENCY_HEADER, residency_of
 from optimizer.domain.result import UnknownObject
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services
@@ -81,6 +82,9 @@ async def _serve(request: HttpRequest, place: Place, ids: Mapping[str, str]) -> 
     call = RelayedCall.of(services, client, request, place, kept.provider if kept else "", ids)
     if kept is not None and kept.provider != call.provider.name:
         raise UnknownObject(f"{place.kind.capitalize()} with id '{object_id}' not found.")
+    named = residency_of(request.headers.get(RESIDENCY_HEADER, ""))
+    if residency := client.residency | named:
+        services.caller.must_stay_within(call.provider.name, residency)
     models, held = await _admitted(call) if action == "create" else ((), None)
     if kept is not None and action in {"delete", "read"}:
         await _settle_before(services, kept)

@@ -66,7 +66,8 @@ class Deferral:
         if self.levers.mode(LEVER) == "off" or not _NOT_LATER.isdisjoint(request.chat.native):
             return request
         analyzed = await self.routing.analyze(request)
-        deadline = analyzed.request.deadline
+        # No provider promises to keep the data of batches in a region.
+        deadline = None if analyzed.request.chat.residency else analyzed.request.deadline
         if deadline is None or deadline < self.options.min_deadline:
             return request
         if await self.routing.has_cached(analyzed):

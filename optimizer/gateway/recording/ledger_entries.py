@@ -153,6 +153,7 @@ class LedgerEntryBuilder:
                 **self._request_fields(analyzed, decision, prompt_fields),
                 "provider": completion.provider,
                 "model": completion.model,
+                "member": completion.member,
                 "tokens_in": usage.total_input_tokens,
                 "tokens_out": usage.total_output_tokens,
                 "cache_read_tokens": usage.cache_read_tokens,
@@ -412,6 +413,7 @@ def describe_attempts(
             "status": attempt.status,
             "cost": cost,
             **({"service_tier": attempt.service_tier} if attempt.service_tier else {}),
+            **({"member": attempt.member} if attempt.member else {}),
             **_used(attempt.usage),
         }
         for attempt, cost in zip(attempts, costs, strict=True)
