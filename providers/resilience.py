@@ -13,11 +13,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import stamina
 
 from providers.attempts import AllProvidersFailed, Attempt, internal_error
+from providers.call_guard import CallGuard
 from providers.chat import Chat, Text, ToolResult
 from providers.circuits import Circuits, CircuitState, RequestCircuits, key_circuit
 from providers.completion import (
@@ -121,6 +123,8 @@ class ResilientCaller:
     may_call: Callable[[], None] = lambda: None
     switched_off: frozenset[tuple[str, str]] = frozenset()
     """The (provider, model) pairs that are not called at all."""
+    guard: CallGuard | None = None
+    """What stands before and after all calls, if anything does."""
     changes: int = 0
     """Counts changes of the providers and of the models that are switched off."""
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
@@ -184,9 +188,11 @@ class ResilientCaller:
         policy: ResiliencePolicy | None = None,
         *,
         first: TierAttempt | None = None,
+        guarded: bool = False,
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
+        A ``guarded`` call has passed the guard already.
         ``caller`` is who sent the request: the failures of one open no circuit for others.
         ``policy`` replaces the usual limits where a request needs several answers.
         ``first`` asks the first model once in another service tier before all else.
@@ -194,6 +200,13 @@ class ResilientCaller:
         was running then is the last attempt. Raises :class:`AllProvidersFailed`.
         Cancellation passes through, and so does an error of ``authorize`` before the first call.
         """
+        if self.guard is not None and not guarded:
+            call = partial(self.call, first=first, guarded=True)
+            return await self.guard.whole(
+                chat,
+                attempts,
+                lambda chat, tried: call(chain, chat, tried, authorize, caller, policy),
+            )
 
         def complete(client: Provider, model: str, state: FallbackState) -> Awaitable[Completion]:
             lacks = self._lacking(client, model)
@@ -212,6 +225,8 @@ class ResilientCaller:
         authorize: AuthorizeCall | None = None,
         caller: str = "",
         residency: frozenset[str] = frozenset(),
+        *,
+        guarded: bool = False,
     ) -> Embeddings:
         """Return the first embeddings that a (provider, model) of ``chain`` delivers.
 
@@ -219,6 +234,14 @@ class ResilientCaller:
         the input must not leave. Failed calls are added to ``attempts``. Raises
         :class:`AllProvidersFailed`.
         """
+        if self.guard is not None and not guarded:
+            embed = partial(self.embed, guarded=True)
+            return await self.guard.embedded(
+                body,
+                residency,
+                attempts,
+                lambda body, tried: embed(chain, body, tried, authorize, caller, residency),
+            )
 
         async def make(client: Provider, model: str, state: FallbackState) -> Embeddings:
             assert isinstance(client, Embedder)
@@ -242,6 +265,7 @@ class ResilientCaller:
         policy: ResiliencePolicy | None = None,
         *,
         first: TierAttempt | None = None,
+        guarded: bool = False,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.
 
@@ -251,6 +275,13 @@ class ResilientCaller:
         running then is the last attempt. ``policy`` is as for :meth:`call`. Raises
         :class:`AllProvidersFailed`.
         """
+        if self.guard is not None and not guarded:
+            opening = partial(self.open_stream, first=first, guarded=True)
+            return await self.guard.streamed(
+                chat,
+                attempts,
+                lambda chat, tried: opening(chain, chat, tried, authorize, caller, policy),
+            )
         state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
         state.whole = False
 

@@ -232,6 +232,8 @@ class ChatRequestBuilder:
         """
         for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
+            if self._caller.guard is not None:
+                break  # nothing is sent past it
             if not residency <= self._caller.regions.get(provider_name, NO_RESIDENCY):
                 continue
             if isinstance(provider, (AnthropicProvider, GeminiProvider)):

@@ -83,6 +83,7 @@ from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.batch_lane import batch_lane
 from optimizer.wiring.catalogue_preview import catalogue_preview
+from optimizer.wiring.guardrails import configured_guard
 from optimizer.wiring.levers import (
     REQUEST_LEVERS,
     LeverTasks,
@@ -307,6 +308,7 @@ def build_services() -> Services:
         silence=Silence(product.max_concurrent_requests // 2),
         tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
+    caller.guard = configured_guard(product, caller)
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
     members = SharedMembers(registry.pools, product.shared_store)

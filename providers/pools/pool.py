@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _REFUSED_FOR = 300.0
 """Seconds for which a member is spared whose key is wrong or whose account has no credit."""
+_ONCE_MORE = 2.0
+"""Seconds for which a member is spared that fails again after another worker found it failing."""
 _PROBE_SECONDS = 10.0
 _OF_THE_KEY = (AuthenticationFailed, InsufficientCredit)
 _OF_THE_MODEL = (PermissionDenied, ModelNotFound)
@@ -179,6 +181,8 @@ class MemberPool:
         known = self._cooldowns.models.get((member.name, name))
         if seconds is None and known is not None and known.received > began:
             return  # the calls that were in progress then say the same once more
+        if seconds is None and known is not None and not known.guess:
+            seconds = _ONCE_MORE  # another worker began to count
         self._cooldowns.limited(member.name, name, seconds)
         spared = self._cooldowns.remaining(member.name, name)
         self.on_change(member.name, name, spared)

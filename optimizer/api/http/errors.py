@@ -24,6 +24,7 @@ from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest, WrongResidency
 from optimizer.domain.result import (
     BudgetExceeded,
+    GuardrailRefused,
     NotAllowed,
     NotCached,
     OutsideRegions,
@@ -288,6 +289,17 @@ def _is_of_named_model(error: RoutingUnavailable, request: GatewayRequest | None
 
 
 def _routing_failure(error: RoutingUnavailable) -> Failure:
+    if isinstance(error, GuardrailRefused):
+        if error.unavailable:
+            return Failure(
+                503,
+                "overloaded",
+                str(error),
+                code="guardrail_unavailable",
+                retry_after=5,
+                ours=False,
+            )
+        return Failure(400, "invalid", str(error), code="guardrail_refused", ours=False)
     attempts = error.attempts
     calls = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
     message = f"{error} {calls}".strip()

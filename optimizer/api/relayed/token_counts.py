@@ -87,6 +87,8 @@ class InputTokensEndpoint(_OwnCallEndpoint):
         await check_files(self._objects, request.chat, request.client)
         try:
             model = self.own_calls.own_model(request)
+            if self.own_calls.guarded:
+                raise OtherWire(request.requested_model)  # nothing is sent past the guard rails
             answer = await self.own_calls.pass_on(
                 "/responses/input_tokens", api_request.data, model,
                 large=api_request.large, residency=residency_of_request(request),

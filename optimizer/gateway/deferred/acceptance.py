@@ -46,6 +46,8 @@ class Deferral:
     providers: Mapping[str, Any]
     database: DatabaseThread
     check_webhook: Callable[[str], None]
+    guarded: bool = False
+    """Whether guard rails stand before each call: a batch would pass them by."""
 
     @property
     def options(self) -> LaneOptions:
@@ -130,7 +132,7 @@ class Deferral:
 
     def is_cheaper(self, provider: str, model: str) -> bool:
         """Return whether a batch with the model costs less than calls of their own."""
-        if batch_api_of(self.providers.get(provider)) is None:
+        if self.guarded or batch_api_of(self.providers.get(provider)) is None:
             return False
         alone = self.prices.cost(provider, model, _MILLION)
         batched = self.prices.cost(provider, model, _BATCHED)

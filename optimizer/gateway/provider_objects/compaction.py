@@ -15,7 +15,7 @@ from typing import Any
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import GatewayRequest, residency_of_request
-from optimizer.domain.result import CompletionResult, NotAllowed
+from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
 from optimizer.gateway.embeddings import afforded, named_decision
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
@@ -57,6 +57,11 @@ class OwnCalls:
         self._budgets = budgets
         self._unfinished = UnfinishedCalls(accounting, "Compaction")
 
+    @property
+    def guarded(self) -> bool:
+        """Whether guard rails stand before calls of models: these would pass them by."""
+        return self._caller.guard is not None
+
     async def drain(self) -> None:
         """Wait until all requests that ended without an answer are recorded."""
         await self._unfinished.drain()
@@ -93,6 +98,8 @@ class OwnCalls:
         A ``large`` body is written on a thread. ``residency`` are regions that it must not leave.
         """
         self._caller.may_call()
+        if self.guarded:
+            raise NotAllowed(PASSED_UNREAD)
         if residency:
             self._caller.must_stay_within(model.provider, residency)
         provider = self._caller.providers[model.provider]

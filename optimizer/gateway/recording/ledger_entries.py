@@ -414,6 +414,7 @@ def describe_attempts(
             "cost": cost,
             **({"service_tier": attempt.service_tier} if attempt.service_tier else {}),
             **({"member": attempt.member} if attempt.member else {}),
+            **({"rail": attempt.rail} if attempt.rail is not None else {}),
             **_used(attempt.usage),
         }
         for attempt, cost in zip(attempts, costs, strict=True)
