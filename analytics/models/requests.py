@@ -163,6 +163,10 @@ class RequestRecord(ModelRefMixin, models.Model):
         "time to first token", null=True, blank=True, help_text="Milliseconds; streams only."
     )
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    guardrails = models.JSONField(
+        null=True, blank=True, encoder=DjangoJSONEncoder,
+        help_text="What guard rails found: each with its verdict, its time and its cost.",
+    )  # fmt: skip
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
     http_status = models.PositiveSmallIntegerField(

@@ -226,10 +226,6 @@ def _paid(
 
 
 def _failed_call(attempt: dict[str, Any]) -> CallLine:
-    if (rail := attempt.get("rail")) is not None:
-        asked = attempt.get("provider") and _ref(attempt)
-        took = f"{attempt.get('message')}, in {rail.get('ms')} ms"
-        return CallLine(asked or "guard rail", took, Decimal(str(attempt.get("cost") or 0)))
     return CallLine(
         _by_member(
             _ref({"provider": attempt.get("provider", ""), "model": attempt.get("model", "")}),

@@ -38,6 +38,7 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.follow_ups import Watchers
+from optimizer.gateway.guardrails.configured import GuardSettings, configured_guard
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
@@ -83,7 +84,6 @@ from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.batch_lane import batch_lane
 from optimizer.wiring.catalogue_preview import catalogue_preview
-from optimizer.wiring.guardrails import configured_guard
 from optimizer.wiring.levers import (
     REQUEST_LEVERS,
     LeverTasks,
@@ -279,6 +279,21 @@ def _runaway_policy(product: ProductSettings) -> RunawayPolicy:
     return RunawayPolicy(product.runaway, product.runaway_rounds, product.runaway_cost)
 
 
+def _guard_settings(product: ProductSettings) -> GuardSettings:
+    return GuardSettings(
+        product.guardrails,
+        product.guardrails_open,
+        product.guardrail_personal_data,
+        product.guardrail_restore,
+        product.guardrail_moderation_model,
+        product.guardrail_moderation_thresholds,
+        product.guardrail_moderation_stages,
+        product.guardrail_moderation_streams,
+        product.guardrail_moderation_seconds,
+        product.request_deadline,
+    )
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
@@ -308,7 +323,7 @@ def build_services() -> Services:
         silence=Silence(product.max_concurrent_requests // 2),
         tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
-    caller.guard = configured_guard(product, caller)
+    caller.guard = configured_guard(_guard_settings(product), caller)
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
     members = SharedMembers(registry.pools, product.shared_store)

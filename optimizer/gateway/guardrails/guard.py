@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing
 from typing import Any, NoReturn, TypeVar
 
-from optimizer.gateway.guardrails.rails import Finding, Rail, RailCall
+from optimizer.gateway.guardrails.rails import Rail, RailCall, RailFinding
 from optimizer.gateway.levers.cascade.held_stream import hold_stream
 from providers.assembly import CompletionBuilder
 from providers.attempts import (
@@ -109,8 +109,8 @@ class GuardRails:
         if not rail.checks_output:
             return
 
-        async def check() -> tuple[None, Finding]:
-            return None, await call.check_output(answer, sent) or Finding()
+        async def check() -> tuple[None, RailFinding]:
+            return None, await call.check_output(answer, sent) or RailFinding()
 
         try:
             await self._checked(rail, "output", attempts, check(), unchecked=None)
@@ -156,7 +156,7 @@ class GuardRails:
         rail: Rail,
         stage: str,
         attempts: list[Attempt],
-        checking: Awaitable[tuple[Checked, Finding]],
+        checking: Awaitable[tuple[Checked, RailFinding]],
         *,
         unchecked: Checked,
     ) -> Checked:
@@ -202,12 +202,10 @@ def _note(rail: Rail, stage: str, verdict: str, detail: str, calls: str, started
     """Return the record of a verdict: it is no call of the model, and costs nothing by itself."""
     provider, _, model = calls.partition("/")
     verdicts = {
-        "rail": rail.name, "stage": stage, "verdict": verdict,
+        "rail": rail.name, "stage": stage, "verdict": verdict, "detail": detail, "model": calls,
         "ms": round((time.perf_counter() - started) * 1000, 2),
     }  # fmt: skip
-    words = f"{stage} {verdict.replace('_', ' ')}" + (f": {detail}" if detail else "")
-    message = f"guard rail {rail.name}: {words}"
-    return Attempt(provider, model, _CODES.get(verdict, GUARDRAIL), message, rail=verdicts)
+    return Attempt(provider, model, _CODES.get(verdict, GUARDRAIL), detail, rail=verdicts)
 
 
 def _withheld(answer: Completion) -> Attempt:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from optimizer.gateway.guardrails.body_texts import new_text
-from optimizer.gateway.guardrails.rails import Finding, RailError
+from optimizer.gateway.guardrails.rails import RailError, RailFinding
 from providers.chat import Chat
 from providers.completion import Completion
 from providers.events import Event
@@ -60,24 +60,24 @@ class ModerationRail:
         """Return the rail itself: it remembers nothing of a call."""
         return self
 
-    async def check_input(self, chat: Chat) -> tuple[Chat, Finding]:
+    async def check_input(self, chat: Chat) -> tuple[Chat, RailFinding]:
         """Return the chat, and what the model says of what came in last."""
         if not self._checks_input:
-            return chat, Finding(detail="not checked")
+            return chat, RailFinding(detail="not checked")
         return chat, await self._judged(new_text(chat), chat.residency)
 
     async def check_body(
         self, body: Mapping[str, Any], residency: frozenset[str]
-    ) -> tuple[Mapping[str, Any], Finding]:
+    ) -> tuple[Mapping[str, Any], RailFinding]:
         """Return a request for embeddings, and what the model says of its texts."""
         inputs = body.get("input")
         texts = inputs if isinstance(inputs, list) else [inputs]
         text = "\n\n".join(text for text in texts if isinstance(text, str))
         if not self._checks_input:
-            return body, Finding(detail="not checked")
+            return body, RailFinding(detail="not checked")
         return body, await self._judged(text, residency)
 
-    async def check_output(self, answer: Completion, chat: Chat) -> Finding | None:
+    async def check_output(self, answer: Completion, chat: Chat) -> RailFinding | None:
         """Return what the model says of an answer's texts."""
         text = "\n\n".join(choice.text for choice in answer.choices)
         return await self._judged(text, chat.residency)
@@ -90,9 +90,9 @@ class ModerationRail:
         """Return the events as they are."""
         return events
 
-    async def _judged(self, text: str, residency: frozenset[str]) -> Finding:
+    async def _judged(self, text: str, residency: frozenset[str]) -> RailFinding:
         if not text.strip():
-            return Finding(detail="no text")
+            return RailFinding(detail="no text")
         if len(text) > _PIECE * _MOST_PIECES:
             raise RailError("the text is longer than a moderation may be")
         client = self._caller.providers.get(self._model.provider)
@@ -109,8 +109,8 @@ class ModerationRail:
             raise RailError("its answer has no result for each text")
         crossed = [words for result in results for words in self._crossed(result)]
         if not crossed:
-            return Finding(calls=str(self._model))
-        return Finding("refused", ", ".join(dict.fromkeys(crossed)), str(self._model))
+            return RailFinding(calls=str(self._model))
+        return RailFinding("refused", ", ".join(dict.fromkeys(crossed)), str(self._model))
 
     def _crossed(self, result: Any) -> list[str]:
         """Return the categories of one text that are refused, each with its score."""

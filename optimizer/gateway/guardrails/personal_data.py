@@ -16,7 +16,7 @@ from typing import Any
 
 from analytics.privacy.masking import PersonalDatum
 from optimizer.gateway.guardrails.body_texts import changed_body, changed_chat
-from optimizer.gateway.guardrails.rails import Finding
+from optimizer.gateway.guardrails.rails import RailFinding
 from optimizer.gateway.guardrails.restoring import restored_completion, restored_events
 from providers.chat import Chat
 from providers.completion import Completion
@@ -63,7 +63,7 @@ class PersonalDataCall:
         self._numbers: Counter[str] = Counter()
         self._values: dict[str, str] = {}
 
-    async def check_input(self, chat: Chat) -> tuple[Chat, Finding]:
+    async def check_input(self, chat: Chat) -> tuple[Chat, RailFinding]:
         """Return the chat without personal data, and how much of which kind it had."""
         # The recognizers take milliseconds a page, in which the event loop serves others.
         masked = await asyncio.to_thread(changed_chat, chat, self._masked)
@@ -71,12 +71,12 @@ class PersonalDataCall:
 
     async def check_body(
         self, body: Mapping[str, Any], residency: frozenset[str]
-    ) -> tuple[Mapping[str, Any], Finding]:
+    ) -> tuple[Mapping[str, Any], RailFinding]:
         """Return a request for embeddings without personal data."""
         masked = await asyncio.to_thread(changed_body, body, self._masked)
         return masked, self._finding()
 
-    async def check_output(self, answer: Completion, chat: Chat) -> Finding | None:
+    async def check_output(self, answer: Completion, chat: Chat) -> RailFinding | None:
         """Return ``None``: answers are not checked."""
         return None
 
@@ -112,8 +112,8 @@ class PersonalDataCall:
             self._values[placeholder] = value
         return placeholder
 
-    def _finding(self) -> Finding:
+    def _finding(self) -> RailFinding:
         if not self._values:
-            return Finding()
+            return RailFinding()
         detail = ", ".join(f"{count} {kind}" for kind, count in sorted(self._numbers.items()))
-        return Finding("changed", detail)
+        return RailFinding("changed", detail)

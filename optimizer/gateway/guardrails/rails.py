@@ -18,7 +18,7 @@ class RailError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RailFinding:
     """What a rail says of a request or an answer; ``detail`` names no part of either.
 
     ``calls`` is the "provider/model" that it asked, "" for none.
@@ -32,17 +32,17 @@ class Finding:
 class RailCall(Protocol):
     """A rail at work for one call of a model."""
 
-    async def check_input(self, chat: Chat) -> tuple[Chat, Finding]:
+    async def check_input(self, chat: Chat) -> tuple[Chat, RailFinding]:
         """Return the chat that is to be sent, and what is found. Raises :class:`RailError`."""
         ...
 
     async def check_body(
         self, body: Mapping[str, Any], residency: frozenset[str]
-    ) -> tuple[Mapping[str, Any], Finding]:
+    ) -> tuple[Mapping[str, Any], RailFinding]:
         """Return the same for a request for embeddings. Raises :class:`RailError`."""
         ...
 
-    async def check_output(self, answer: Completion, chat: Chat) -> Finding | None:
+    async def check_output(self, answer: Completion, chat: Chat) -> RailFinding | None:
         """Return what is found of an answer, ``None`` if it is not checked.
 
         Raises :class:`RailError`.

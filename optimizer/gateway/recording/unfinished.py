@@ -26,7 +26,7 @@ from optimizer.domain.result import (
 )
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.shared.tasks import Background
-from providers.attempts import CallRefused
+from providers.attempts import GUARDRAIL_FAILED, GUARDRAIL_REFUSED, CallRefused
 from providers.completion import Completion
 from providers.errors import ClientGone, ProviderError
 from providers.resilience import AllProvidersFailed, Attempt
@@ -187,6 +187,8 @@ def _reason(attempts: Sequence[Attempt], error: BaseException) -> tuple[str, str
     """Return the error code and what it means, both empty where the attempts say it."""
     if isinstance(error, asyncio.CancelledError):
         return ClientGone.code, "" if attempts else "The client disconnected before a call."
+    if isinstance(error, CallRefused):
+        return GUARDRAIL_FAILED if error.unavailable else GUARDRAIL_REFUSED, error.reason
     if isinstance(error, (AllProvidersFailed, BudgetsUnavailable, ProviderError)):
         return "", ""
     # The exception's text may hold a prompt; its type does not.

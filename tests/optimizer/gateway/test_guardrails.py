@@ -129,7 +129,8 @@ async def last_record() -> RequestRecord:
 
 
 def rails_of(record: RequestRecord) -> list[tuple[str, str, str]]:
-    rails = [one["rail"] for one in record.attempts if "rail" in one]
+    rails = record.guardrails or []
+    assert all(rail["cost"] == "0" for rail in rails)
     assert all(rail["ms"] >= 0 for rail in rails)
     return [(rail["rail"], rail["stage"], rail["verdict"]) for rail in rails]
 
@@ -163,8 +164,9 @@ async def test_personal_data_is_not_sent_and_comes_back(
         assert WORDS in answer.text
     record = await last_record()
     assert rails_of(record) == [("personal_data", "input", "changed")]
-    assert "2 EMAIL" in record.attempts[0]["message"]
-    assert MAIL not in json.dumps(record.attempts)
+    assert record.guardrails[0]["detail"] == "2 EMAIL"
+    assert MAIL not in json.dumps(record.guardrails)
+    assert record.attempts == []
     assert record.failed_cost == 0
 
 
@@ -274,8 +276,8 @@ async def test_an_answer_that_is_refused_is_not_given_and_is_paid(
     operator = await logged_in("operator")
     page = await operator.get(reverse("admin:analytics_requestrecord_change", args=[record.pk]))
     shown = page.content.decode()
-    assert "guard rail moderation: input passed" in shown
-    assert "guard rail moderation: output refused: violence (0.95)" in shown
+    assert 'id="guardrails"' in shown
+    assert "violence (0.95) (openai/omni-moderation-latest)" in shown
 
 
 async def test_a_stream_that_passes_is_given_whole_or_noted_at_its_end(guarded: Guarded) -> None:
@@ -339,4 +341,5 @@ async def test_without_rails_nothing_stands_in_the_way(guarded: Guarded) -> None
     await guarded.with_rails()
     assert get_services().caller.guard is None
     assert WORDS in (await guarded.ask()).text
-    assert (await last_record()).attempts == []
+    record = await last_record()
+    assert (record.attempts, record.guardrails) == ([], None)

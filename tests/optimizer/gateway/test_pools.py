@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,14 @@ from analytics.models import ApiKey, RequestRecord, RoutingRule
 from optimizer.wiring.build import get_services
 from tests.conftest import Start, logged_in
 from tests.fakes.server import Asked, FakeProvider, Reply
-from tests.fakes.wires import ANSWER, embeddings_wire, openai_error, openai_wire
+from tests.fakes.wires import (
+    ANSWER,
+    KEY,
+    as_asked,
+    embeddings_wire,
+    openai_completion,
+    openai_error,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,7 +60,9 @@ key_env = "NO_SUCH_KEY"
 
 
 def wire(asked: Asked) -> Reply:
-    return embeddings_wire(asked) if asked.path.endswith("/embeddings") else openai_wire()(asked)
+    if asked.path.endswith("/embeddings"):
+        return embeddings_wire(replace(asked, headers={"authorization": f"Bearer {KEY}"}))
+    return as_asked(asked, openai_completion(asked.body["model"]))
 
 
 class Pooled:
