@@ -332,6 +332,21 @@ TENANT_WEIGHTS = env.dict("TENANT_WEIGHTS", cast={"value": float}, default={})
 MIN_FREE_DISK_MB = env.int("MIN_FREE_DISK_MB", default=64)
 STORE_PROMPTS = _choice("STORE_PROMPTS", ("full", "hash", "none"), default="full")
 MASKING = env.str("MASKING", default="")
+GUARDRAILS = env.list("GUARDRAILS", default=[])
+GUARDRAILS_OPEN = env.list("GUARDRAILS_OPEN", default=[])
+GUARDRAIL_PERSONAL_DATA = env.str("GUARDRAIL_PERSONAL_DATA", default="presidio")
+GUARDRAIL_RESTORE = env.bool("GUARDRAIL_RESTORE", default=True)
+GUARDRAIL_MODERATION_MODEL = env.str(
+    "GUARDRAIL_MODERATION_MODEL", default="openai/omni-moderation-latest"
+)
+GUARDRAIL_MODERATION_THRESHOLDS = env.dict(
+    "GUARDRAIL_MODERATION_THRESHOLDS", cast={"value": float}, default={}
+)
+GUARDRAIL_MODERATION_STAGES = env.list("GUARDRAIL_MODERATION_STAGES", default=["input", "output"])
+GUARDRAIL_MODERATION_STREAMS = _choice(
+    "GUARDRAIL_MODERATION_STREAMS", ("hold", "note"), default="hold"
+)
+GUARDRAIL_MODERATION_SECONDS = env.float("GUARDRAIL_MODERATION_SECONDS", default=10.0)
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEY", default=[])
 RESPONSE_CACHE = env.bool("RESPONSE_CACHE", default=True)
 RESPONSE_CACHE_SECONDS = env.int("RESPONSE_CACHE_SECONDS", default=7 * 24 * 3600)

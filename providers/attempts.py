@@ -15,7 +15,15 @@ logger = logging.getLogger(__name__)
 CHECK_FAILED, CHECK_CALL, NOT_SERVED = "check_failed", "check_call", "not_served"
 """Calls that succeeded and whose answers are not served: one that failed a check, one that was
 made for a check, and one that the request ended before its checks did, or that was not needed."""
-UNSERVED = frozenset({CHECK_FAILED, CHECK_CALL, NOT_SERVED})
+GUARDRAIL, GUARDRAIL_REFUSED, GUARDRAIL_FAILED = (
+    "guardrail",
+    "guardrail_refused",
+    "guardrail_failed",
+)
+"""What a guard rail found: it let pass, it refused, or it could not say."""
+UNSERVED = frozenset({
+    CHECK_FAILED, CHECK_CALL, NOT_SERVED, GUARDRAIL, GUARDRAIL_REFUSED, GUARDRAIL_FAILED,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,9 @@ class Attempt:
     did not say for what. ``retry_after`` is how many seconds the provider asks clients to wait.
     ``words`` is the provider's own explanation, which only the client that sent the request may
     see; ``body`` and ``headers`` are its error as it came, for a client of the same ``wire``.
-    ``service_tier`` is the tier that the call asked for, "" for the standard one.
+    ``service_tier`` is the tier that the call asked for, "" for the standard one. ``member`` is
+    the short name of the pool's member that was called, "" without a pool. ``rail`` is what a guard
+    rail found, which is no call of the model.
     """
 
     provider: str
@@ -41,6 +51,8 @@ class Attempt:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     service_tier: str = ""
+    member: str = ""
+    rail: Mapping[str, Any] | None = None
 
 
 class AllProvidersFailed(Exception):
@@ -50,6 +62,18 @@ class AllProvidersFailed(Exception):
         self.attempts = tuple(attempts)
         self.deadline_passed = deadline_passed
         super().__init__("; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts))
+
+
+class CallRefused(AllProvidersFailed):
+    """A guard rail refused what was asked, or the answer to it.
+
+    ``reason`` is for the client. ``unavailable`` is whether the rail could not say, and so refuses.
+    """
+
+    def __init__(self, attempts: Sequence[Attempt], reason: str, *, unavailable: bool) -> None:
+        super().__init__(attempts)
+        self.reason = reason
+        self.unavailable = unavailable
 
 
 def internal_error(provider: str, error: Exception) -> InternalError:

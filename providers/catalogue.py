@@ -7,14 +7,24 @@ change while the service runs is laid over it: :mod:`providers.catalogue_changes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from providers.openai.dialect import Dialect, DialectError, read_dialect
+from providers.pools.spec import COMMITTED_TIER, PoolSpec, read_pools, regions_of
 from providers.price_rules import PRICE_UNITS, PriceRule, PriceRuleError, read_rule
+from providers.provider_spec import EVERY_TIER, CatalogueError, ProviderSpec
 from providers.toml_file import read_toml
+
+__all__ = [
+    "Catalogue",
+    "CatalogueError",
+    "ModelSpec",
+    "ProviderSpec",
+    "load_catalogue",
+]
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 WIRES = (
@@ -23,49 +33,6 @@ WIRES = (
 )  # fmt: skip
 TIERS = ("simple", "moderate", "complex")
 KINDS = ("chat", "embedding")
-# Fields of [providers.NAME] under which calls are paid by other means than their tokens.
-_EVERY_TIER = "*"
-
-
-class CatalogueError(Exception):
-    """The catalogue cannot be read; the message names the file and the entry."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSpec:
-    """A provider: its wire, its base URL, and the variables that hold its key.
-
-    ``lacks`` names the features of its wire that this provider does not support
-    (:mod:`providers.features`). ``prepaid`` names the service tiers whose calls are paid by a
-    subscription or by capacity that was bought ahead, "*" for all: they cost nothing more.
-    ``dialect`` is how a server with OpenAI's API differs from most others, ``None`` if it does not.
-
-    Clouds have more. ``needs`` are the variables that configure it, instead of a key or a base
-    URL. ``settings`` are what its client must know, each with the variable that has it.
-    ``models_of`` is the provider whose models it deploys. ``geography`` is the place in which it
-    serves all calls, "" for any; ``served`` are the only models that it has, ``None`` for all.
-    Both are known once the environment is: :func:`providers.clouds.placement.placed`.
-    """
-
-    name: str
-    wire: str
-    base_url: str = ""
-    base_url_env: str = ""
-    key_env: tuple[str, ...] = ()
-    key_optional: bool = False
-    prices: str = ""
-    lacks: frozenset[str] = frozenset()
-    prepaid: frozenset[str] = frozenset()
-    dialect: Dialect | None = None
-    needs: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
-    models_of: str = ""
-    geography: str = ""
-    served: frozenset[str] | None = None
-
-    def is_prepaid(self, service_tier: str) -> bool:
-        """Return whether a call that this tier served costs nothing more."""
-        return _EVERY_TIER in self.prepaid or (service_tier or "standard") in self.prepaid
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +73,8 @@ class Catalogue:
     """Providers by name, chat models in the order in which they are tried, embedding models.
 
     ``price_rules`` change the price table, in the order in which they apply. ``of_file`` are the
-    (provider, id) pairs that the operator's file describes or disables. The object stays the same
+    (provider, id) pairs that the operator's file describes or disables. ``pools`` are those of
+    providers whose models several keys, deployments or regions serve. The object stays the same
     when operators change its models: :meth:`become`.
     """
 
@@ -116,6 +84,7 @@ class Catalogue:
     _by_key: dict[tuple[str, str], ModelSpec] = field(repr=False, compare=False)
     price_rules: tuple[PriceRule, ...] = ()
     of_file: frozenset[tuple[str, str]] = frozenset()
+    pools: Mapping[str, PoolSpec] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -124,6 +93,7 @@ class Catalogue:
         models: tuple[ModelSpec, ...],
         price_rules: tuple[PriceRule, ...] = (),
         of_file: frozenset[tuple[str, str]] = frozenset(),
+        pools: Mapping[str, PoolSpec] | None = None,
     ) -> Catalogue:
         """Build a catalogue; a model is found by its id and by its aliases."""
         by_key = {
@@ -131,7 +101,7 @@ class Catalogue:
         }
         chat = tuple(model for model in models if model.kind == "chat")
         embeddings = tuple(model for model in models if model.kind == "embedding")
-        return cls(providers, chat, embeddings, by_key, price_rules, of_file)
+        return cls(providers, chat, embeddings, by_key, price_rules, of_file, pools or {})
 
     def become(self, other: Catalogue) -> None:
         """Take the models of ``other``; whoever keeps an index of them must make it anew."""
@@ -154,6 +124,7 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
     entries: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     rules: list[PriceRule] = []
     of_file: set[tuple[str, str]] = set()
+    pools: dict[str, PoolSpec] = {}
     for path in filter(None, (DEFAULT_CATALOGUE, operator_file)):
         raw = read_toml(path, CatalogueError)
         for name, entry in raw.get("providers", {}).items():
@@ -168,13 +139,20 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
                 of_file.add(key)
         for number, entry in enumerate(raw.get("price_rules", []), start=1):
             rules.append(_rule(f"{path}: price rule {number}", entry, providers))
+        # A member may name any provider of the files so far.
+        pools |= read_pools(str(path), raw.get("pools", {}), providers)
+    providers |= {
+        name: replace(spec, prepaid=spec.prepaid | {COMMITTED_TIER})
+        for name, pool in pools.items()
+        if any(member.committed for member in pool.members) and (spec := providers[name])
+    }
     models: list[ModelSpec] = []
     for (provider, model_id), (path_name, entry) in entries.items():
         if provider not in providers:
             raise CatalogueError(f"{path_name}: {model_id} names an unknown provider {provider}")
         if not entry.get("disabled", False):
             models.append(_model(path_name, entry, rank=len(models)))
-    return Catalogue.of(providers, tuple(models), tuple(rules), frozenset(of_file))
+    return Catalogue.of(providers, tuple(models), tuple(rules), frozenset(of_file), pools)
 
 
 def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
@@ -195,6 +173,7 @@ def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
         needs=tuple(entry.get("needs", ())),
         settings=_settings(f"{path}: provider {name}", entry.get("settings", {})),
         models_of=entry.get("models_of", ""),
+        regions=regions_of(f"{path}: provider {name}", entry.get("regions", [])),
     )
 
 
@@ -217,7 +196,7 @@ def _dialect(where: str, entry: dict[str, Any]) -> Dialect | None:
 
 def _prepaid(where: str, value: Any) -> frozenset[str]:
     if isinstance(value, bool):
-        return frozenset({_EVERY_TIER}) if value else frozenset()
+        return frozenset({EVERY_TIER}) if value else frozenset()
     if not isinstance(value, list) or not all(isinstance(tier, str) for tier in value):
         raise CatalogueError(f"{where}: prepaid must be true, false or a list of service tiers")
     return frozenset(value)

@@ -65,7 +65,11 @@ def changed_catalogue(catalogue: Catalogue, changes: Iterable[ModelChange]) -> C
             place += 1
     ranked = sorted(models.values(), key=lambda spec: spec.rank)
     return Catalogue.of(
-        catalogue.providers, tuple(ranked), catalogue.price_rules, catalogue.of_file
+        catalogue.providers,
+        tuple(ranked),
+        catalogue.price_rules,
+        catalogue.of_file,
+        catalogue.pools,
     )
 
 

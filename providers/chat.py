@@ -257,7 +257,8 @@ class Chat:
     under a seal of this service, or without any seal. ``cache_session`` is the key under which
     a provider may cache the conversation for its next turns, empty if it is not worth it or the
     client has set marks of its own; ``cache_hour`` is whether for an hour. ``surveyed`` is set
-    for a large chat.
+    for a large chat. ``residency`` names the regions that its data must not leave: only what is
+    within all of them may be called.
     """
 
     messages: tuple[Message, ...]
@@ -291,6 +292,7 @@ class Chat:
     cache_session: str = ""
     cache_hour: bool = False
     surveyed: Survey | None = field(default=None, compare=False, repr=False)
+    residency: frozenset[str] = frozenset()
     # What providers.features finds in this chat, once it was looked for.
     features: Mapping[str, str] | None = field(default=None, init=False, compare=False, repr=False)
 

@@ -174,7 +174,8 @@ class Completion:
 
     ``response_id`` is the provider's own id, if it gives one. ``extra`` holds other fields
     about the whole answer, under the names of the provider's wire. ``relayed`` is the answer
-    as it came, if the client uses the provider's wire.
+    as it came, if the client uses the provider's wire. ``member`` is the short name of the pool's
+    member that answered, "" without a pool.
     """
 
     provider: str
@@ -184,6 +185,7 @@ class Completion:
     response_id: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     relayed: RelayedAnswer | None = None
+    member: str = ""
 
     @property
     def text(self) -> str:

@@ -8,10 +8,11 @@ that begins with the provider's name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from providers.completion import Usage
+from providers.residency import regions_text
 
 
 class ProviderError(Exception):
@@ -100,6 +101,16 @@ class SwitchedOff(ProviderError):
     """Not called: an operator has switched the model off, or removed the provider's key."""
 
     code = "switched_off"
+
+
+class OutsideResidency(ProviderError):
+    """Not called: the data must stay within regions in which the provider does not keep it."""
+
+    code = "outside_residency"
+
+    def __init__(self, provider: str, residency: Iterable[str]) -> None:
+        where = regions_text(residency)
+        super().__init__(provider, f"was not called: the data must stay in {where}")
 
 
 class ContentBlocked(ProviderError):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from providers.attempts import Attempt
+from providers.chat import Chat
 from providers.circuits import RequestCircuits
 from providers.completion import Usage
 from providers.cooldowns import Cooldowns
@@ -23,6 +24,8 @@ from providers.errors import (
     RequestRejected,
     RequestTooLarge,
 )
+from providers.pools.member import Member
+from providers.pools.pool import MemberPool
 
 # A longer wait for one provider is worse than a call of the next one.
 _LONGEST_WAIT_SECONDS = 3.0
@@ -61,12 +64,15 @@ class InputSummary:
 
     ``usage`` estimates the tokens of its input, ``lost`` those of its input and of all the
     output that it allows. ``digest`` is a hash of it, ``caller`` is who sent it, "" if unknown.
+    ``residency`` are the regions that it must not leave, ``chat`` is what it asks, if it is a chat.
     """
 
     usage: Callable[[], Usage]
     lost: Callable[[], Usage]
     digest: Callable[[], int]
     caller: str = ""
+    residency: frozenset[str] = frozenset()
+    chat: Chat | None = None
 
 
 @dataclass(slots=True)
@@ -78,7 +84,8 @@ class FallbackState:
     it has reported of its usage so far. ``whole`` is whether the answer is not streamed.
     ``service_tier`` is the tier that the calls ask for, "" for the standard one: that another
     tier cannot answer says nothing of the model and its provider. ``refused`` is whether the tier
-    refused the request.
+    refused the request. ``pool`` and ``member`` are those of the call, if its provider has a pool;
+    ``tried`` are the members that failed with this model.
     """
 
     policy: ResiliencePolicy
@@ -94,6 +101,9 @@ class FallbackState:
     reported: Usage | None = None
     service_tier: str = ""
     refused: bool = False
+    pool: MemberPool | None = None
+    member: Member | None = None
+    tried: set[str] = field(default_factory=set)
     _rejections: int = 0
     _spent: set[str] = field(default_factory=set)
     _limited: list[tuple[str, str]] = field(default_factory=list)
@@ -106,7 +116,18 @@ class FallbackState:
             return False
         self.current = min(self.remaining, key=self._reluctance)
         self.remaining.remove(self.current)
+        self.pool = self.member = None
+        self.tried.clear()
         return True
+
+    def choose_member(self, error: ProviderError) -> bool:
+        """Return whether another member of the pool is to be called after ``error``."""
+        return self.calls < self.policy.max_calls and self._has_another(error)
+
+    def _has_another(self, error: ProviderError) -> bool:
+        if self.pool is None or self.member is None:
+            return False
+        return self.pool.has_another(self.current[1], self.summary.residency, self.tried, error)
 
     def note_deadline(self) -> None:
         """Note that the call that was running, or the wait, took all the time of the request."""
@@ -130,6 +151,8 @@ class FallbackState:
         """
         if not isinstance(error, ProviderError) or not error.retryable or error.maybe_charged:
             return False
+        if self.pool is not None and self._has_another(error):
+            return False  # at once, and not this one
         wait = error.retry_after
         if wait is None:
             if isinstance(error, RateLimited):
@@ -159,6 +182,8 @@ class FallbackState:
             usage = self.reported or (self.summary.lost() if lost else self.summary.usage())
             if self.service_tier:
                 usage = replace(usage, service_tier=self.service_tier)
+            elif self.member is not None:
+                usage = self.member.priced(usage)
         self.attempts.append(
             Attempt(
                 provider,
@@ -173,6 +198,7 @@ class FallbackState:
                 error.body,
                 error.headers,
                 self.service_tier,
+                "" if self.member is None else self.member.name,
             )
         )
 
@@ -186,6 +212,8 @@ class FallbackState:
         if self.service_tier:
             self._learn_of_tier(error)
             return
+        if self.pool is not None and self._is_of_member(error):
+            return
         self.circuits.failed(provider, error)
         if not isinstance(error, _OF_THE_MODEL):
             self._spent.add(provider)
@@ -196,6 +224,22 @@ class FallbackState:
                 self._limited.append((provider, model))
             else:
                 self.cooldowns.limited(provider, model, error.retry_after)
+
+    def _is_of_member(self, error: ProviderError) -> bool:
+        """Note that the member failed; return whether another one is left to answer.
+
+        If none is, the client waits no longer than until the first may be called again.
+        """
+        assert self.pool is not None
+        if self.member is not None:
+            self.tried.add(self.member.name)
+        if self._has_another(error):
+            return True
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            wait = self.pool.shortest_wait(self.current[1], self.summary.residency)
+            error.retry_after = min(error.retry_after, wait)
+            self.attempts[-1] = replace(self.attempts[-1], retry_after=error.retry_after)
+        return False
 
     def _learn_of_tier(self, error: ProviderError) -> None:
         """Spare a tier without capacity; ``cooldowns`` are those of the tier."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from providers.chat import Chat, File, Image, Native, Part, Text, ToolResult
+from providers.residency import residency_feature
 from providers.wire_table import client_name, labels_of
 
 TOOLS = "tools"
@@ -124,6 +125,8 @@ def needs(chat: Chat, *, strict: bool = False) -> dict[str, str]:
             needed.setdefault(f"the {chat.source.wire} API", ", ".join(extras))
     for feature in (_OF_LABELS if strict else DROPPABLE) & needed.keys():
         del needed[feature]
+    if chat.residency:
+        needed[residency_feature(chat.residency)] = "residency"
     return needed
 
 

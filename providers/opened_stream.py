@@ -18,7 +18,8 @@ class OpenStream:
     """A stream whose first content has arrived, and the failed attempts before it.
 
     ``events`` start with the very first event; close the generator when done. ``headers`` are
-    those that clients of the provider's wire read, if the request came in on it.
+    those that clients of the provider's wire read, if the request came in on it. ``member`` is
+    the short name of the pool's member that answers, "" without a pool.
     """
 
     provider: str
@@ -26,6 +27,7 @@ class OpenStream:
     events: AsyncGenerator[Event, None]
     attempts: tuple[Attempt, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    member: str = ""
 
 
 async def open_stream(

@@ -13,11 +13,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import stamina
 
 from providers.attempts import AllProvidersFailed, Attempt, internal_error
+from providers.call_guard import CallGuard
 from providers.chat import Chat, Text, ToolResult
 from providers.circuits import Circuits, CircuitState, RequestCircuits, key_circuit
 from providers.completion import (
@@ -35,12 +37,16 @@ from providers.embedding import Embedder, Embeddings
 from providers.errors import (
     CallNotAuthorized,
     ClientGone,
+    OutsideResidency,
     ProviderError,
     ProviderTimeout,
     SwitchedOff,
 )
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
+from providers.pools.call import PooledCall
+from providers.pools.pool import MemberPool
+from providers.residency import NO_RESIDENCY, residency_features
 from providers.silence import Silence
 from providers.tier_attempts import TierAttempt, TierLimits
 
@@ -106,6 +112,10 @@ class ResilientCaller:
     providers: Mapping[str, Provider]
     policy: ResiliencePolicy
     lacks: Callable[[str, str], frozenset[str]] = lambda provider, model: frozenset()
+    pools: Mapping[str, MemberPool] = field(default_factory=dict)
+    regions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The regions in which a provider's own client keeps all data, for those that have any. Of a
+    pool it is that of the first member, which does what is no call of a model."""
     circuits: Circuits = field(init=False)
     cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
     silence: Silence = field(default_factory=Silence)
@@ -113,6 +123,8 @@ class ResilientCaller:
     may_call: Callable[[], None] = lambda: None
     switched_off: frozenset[tuple[str, str]] = frozenset()
     """The (provider, model) pairs that are not called at all."""
+    guard: CallGuard | None = None
+    """What stands before and after all calls, if anything does."""
     changes: int = 0
     """Counts changes of the providers and of their models."""
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
@@ -142,6 +154,19 @@ class ResilientCaller:
         off = self.switched_off
         return (provider, model) in off or (provider, snapshot_of) in off
 
+    def residencies(self, provider: str, model: str) -> frozenset[str]:
+        """Return the features of the regions within which the model is served."""
+        pool = self.pools.get(provider)
+        if pool is not None:
+            return pool.residencies(model)
+        regions = self.regions.get(provider)
+        return residency_features(regions) if regions else frozenset()
+
+    def must_stay_within(self, provider: str, residency: frozenset[str]) -> None:
+        """Raise :class:`OutsideResidency` if the provider's own client may not have the data."""
+        if not residency <= self.regions.get(provider, NO_RESIDENCY):
+            raise OutsideResidency(provider, residency)
+
     def wire_of(self, provider: str) -> str:
         """Return the wire of a configured provider; empty if it is not configured any more."""
         client = self.providers.get(provider)
@@ -168,9 +193,11 @@ class ResilientCaller:
         policy: ResiliencePolicy | None = None,
         *,
         first: TierAttempt | None = None,
+        guarded: bool = False,
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
+        A ``guarded`` call has passed the guard already.
         ``caller`` is who sent the request: the failures of one open no circuit for others.
         ``policy`` replaces the usual limits where a request needs several answers.
         ``first`` asks the first model once in another service tier before all else.
@@ -178,6 +205,13 @@ class ResilientCaller:
         was running then is the last attempt. Raises :class:`AllProvidersFailed`.
         Cancellation passes through, and so does an error of ``authorize`` before the first call.
         """
+        if self.guard is not None and not guarded:
+            call = partial(self.call, first=first, guarded=True)
+            return await self.guard.whole(
+                chat,
+                attempts,
+                lambda chat, tried: call(chain, chat, tried, authorize, caller, policy),
+            )
 
         def complete(client: Provider, model: str, state: FallbackState) -> Awaitable[Completion]:
             lacks = self._lacking(client, model)
@@ -195,12 +229,24 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        residency: frozenset[str] = frozenset(),
+        *,
+        guarded: bool = False,
     ) -> Embeddings:
         """Return the first embeddings that a (provider, model) of ``chain`` delivers.
 
-        All providers of the chain must be :class:`Embedder`. Failed calls are added to
-        ``attempts``. Raises :class:`AllProvidersFailed`.
+        All providers of the chain must be :class:`Embedder`. ``residency`` are the regions that
+        the input must not leave. Failed calls are added to ``attempts``. Raises
+        :class:`AllProvidersFailed`.
         """
+        if self.guard is not None and not guarded:
+            embed = partial(self.embed, guarded=True)
+            return await self.guard.embedded(
+                body,
+                residency,
+                attempts,
+                lambda body, tried: embed(chain, body, tried, authorize, caller, residency),
+            )
 
         async def make(client: Provider, model: str, state: FallbackState) -> Embeddings:
             assert isinstance(client, Embedder)
@@ -209,7 +255,9 @@ class ResilientCaller:
         def usage() -> Usage:
             return complete_embedded_usage(None, body)
 
-        summary = InputSummary(usage, usage, lambda: hash(str(body.get("input"))), caller)
+        summary = InputSummary(
+            usage, usage, lambda: hash(str(body.get("input"))), caller, residency
+        )
         return await self._first(self._state(chain, summary, attempts), make, authorize)
 
     async def open_stream(
@@ -222,6 +270,7 @@ class ResilientCaller:
         policy: ResiliencePolicy | None = None,
         *,
         first: TierAttempt | None = None,
+        guarded: bool = False,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.
 
@@ -231,6 +280,13 @@ class ResilientCaller:
         running then is the last attempt. ``policy`` is as for :meth:`call`. Raises
         :class:`AllProvidersFailed`.
         """
+        if self.guard is not None and not guarded:
+            opening = partial(self.open_stream, first=first, guarded=True)
+            return await self.guard.streamed(
+                chat,
+                attempts,
+                lambda chat, tried: opening(chain, chat, tried, authorize, caller, policy),
+            )
         state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
         state.whole = False
 
@@ -305,7 +361,9 @@ class ResilientCaller:
                 while True:
                     try:
                         made = await self._call_model(state, make, authorize)
-                    except ProviderError:  # it is among the attempts
+                    except ProviderError as error:  # it is among the attempts
+                        if state.pool is not None and state.choose_member(error):
+                            continue
                         if not state.choose_next():
                             break
                         continue
@@ -371,6 +429,8 @@ class ResilientCaller:
                 raise SwitchedOff(provider, "was switched off, or its key was removed")
             if state.cooldowns.models:
                 state.refuse_limited()
+            if self.pools or state.summary.residency:
+                make = self._where_allowed(state, make)
             seconds = state.circuits.admit(provider, model)
             silence = self.tiers.silence if state.service_tier else self.silence
             waiting = silence.call(provider, state.summary.caller)
@@ -397,6 +457,23 @@ class ResilientCaller:
             raise
         state.running = False
         return made
+
+    def _where_allowed(self, state: FallbackState, make: Make[Made]) -> Make[Made]:
+        """Return what calls a member of the provider's pool, ``make`` itself if it has none.
+
+        Raises :class:`OutsideResidency` if nothing of the provider may have the request's data.
+        """
+        provider, _ = state.current
+        pool, residency = self.pools.get(provider), state.summary.residency
+        if pool is None:
+            self.must_stay_within(provider, residency)
+            return make
+        call = PooledCall.of(pool, state)
+
+        def by_member(_: Provider, model: str, state: FallbackState) -> Awaitable[Made]:
+            return call.answer(make(call.member.client, model, state))
+
+        return by_member
 
     def _check_permission(self, state: FallbackState) -> None:
         """Raise the error of ``may_call``; after a call, it ends the fallback and is no failure."""
@@ -444,8 +521,8 @@ async def _summary_of(chat: Chat, caller: str) -> InputSummary:
 
     if chat.large:
         digest = await asyncio.to_thread(_digest, chat)
-        return InputSummary(usage, lost, lambda: digest, caller)
-    return InputSummary(usage, lost, lambda: _digest(chat), caller)
+        return InputSummary(usage, lost, lambda: digest, caller, chat.residency, chat)
+    return InputSummary(usage, lost, lambda: _digest(chat), caller, chat.residency, chat)
 
 
 def _digest(chat: Chat) -> int:

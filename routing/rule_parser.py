@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import time
 from decimal import Decimal, InvalidOperation
@@ -15,6 +16,8 @@ from routing.rules import ACTIONS, Match, Rule
 
 _LONGEST_DEADLINE = 7 * 24 * 3600
 _LONGEST_NOTE = 500
+_MOST_REGIONS = 6
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TURNS = (
     "human", "tool_result", "sub_agent", "title", "summary", "compaction", "probe",
@@ -25,7 +28,7 @@ FIELDS = (
     "name", "patterns", "tiers", "tags", "users", "texts", "min_tokens", "max_tokens",
     "weekdays", "since", "until", "zone", "turns", "agents", "requested_models", "only_text",
     "action", "models", "quality_target", "cost_cap", "latency_cap", "deadline", "answer_note",
-    "note_everywhere",
+    "note_everywhere", "residency",
 )  # fmt: skip
 
 
@@ -65,6 +68,7 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
         deadline=_deadline(fields),
         answer_note=_note(fields),
         note_everywhere=_flag(fields, "note_everywhere"),
+        residency=_regions(fields),
     )
     if rule.action == "route":
         if rule.models:
@@ -76,11 +80,12 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
     bounds = (rule.quality_target, rule.cost_cap, rule.latency_cap, rule.deadline)
     if rule.note_everywhere and not rule.answer_note:
         raise RuleError("answer_note", "is required where note_everywhere is set.")
-    if not rule.action and not rule.answer_note and all(bound is None for bound in bounds):
+    changes = rule.action or rule.answer_note or rule.residency
+    if not changes and all(bound is None for bound in bounds):
         raise RuleError(
             "action",
             "is required, unless the rule has a quality target, a cost cap, a latency cap, a "
-            "deadline or an answer note.",
+            "deadline, an answer note or a residency.",
         )
     return rule
 
@@ -125,6 +130,16 @@ def _some_of(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> 
     if unknown := sorted(values - set(allowed)):
         raise RuleError(name, f"must be one of {', '.join(allowed)}, not {unknown[0]!r}.")
     return values
+
+
+def _regions(fields: Mapping[str, Any]) -> frozenset[str]:
+    regions = frozenset(_texts(fields, "residency"))
+    if len(regions) > _MOST_REGIONS or not all(map(_REGION.fullmatch, regions)):
+        raise RuleError(
+            "residency",
+            f"must be at most {_MOST_REGIONS} regions of lower-case letters, digits and hyphens.",
+        )
+    return regions
 
 
 def _one_of(fields: Mapping[str, Any], name: str, allowed: tuple[Any, ...]) -> Any:

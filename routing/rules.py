@@ -117,7 +117,8 @@ class Rule:
     (seconds) limit one request. ``deadline`` (seconds) is for requests that name none: within it
     their answers are wanted. ``answer_note`` is what the model is told of the answer's length or
     form, if the lever of short answers is in use; ``note_everywhere`` is whether that also holds
-    for requests with tools or with a form of output.
+    for requests with tools or with a form of output. ``residency`` are regions that the data of
+    the request must not leave.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Rule:
     deadline: float | None = None
     answer_note: str = ""
     note_everywhere: bool = False
+    residency: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ class Effect:
 
     ``applied`` are the names of these rules. ``allowed`` are the models that the client may
     use; if it is empty, the client may use all models. ``held`` are models that answer only where
-    no other can. ``noted`` is the rule whose note on the answer counts.
+    no other can. ``noted`` is the rule whose note on the answer counts. ``residency`` are the
+    regions of all rules: the data must stay within each.
     """
 
     applied: tuple[str, ...] = ()
@@ -153,6 +156,7 @@ class Effect:
     allowed: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     noted: Rule | None = None
+    residency: frozenset[str] = frozenset()
 
     def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
         """Return why this model must not answer, or ``None`` if it may.
@@ -201,4 +205,5 @@ def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:
         latency_cap=next((r.latency_cap for r in applied if r.latency_cap is not None), None),
         deadline=next((r.deadline for r in applied if r.deadline is not None), None),
         noted=next((rule for rule in applied if rule.answer_note), None),
+        residency=frozenset().union(*(rule.residency for rule in applied)),
     )

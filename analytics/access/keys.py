@@ -28,7 +28,7 @@ _NAME = 100
 _INHERITED = (
     "origin", "user", "developer", "template", "team", "project", "scopes", "model_names",
     "addresses", "requests_per_minute", "tokens_per_minute", "concurrent_requests",
-    "quality_target", "cost_cap", "auto_route", "strict",
+    "quality_target", "cost_cap", "auto_route", "strict", "residency",
 )  # fmt: skip
 """What a successor has of the key that it replaces."""
 _HAPPENS = frozenset({"revoked_at", "last_used_at"})

@@ -158,4 +158,5 @@ def _by_template(developer: Developer, template: KeyTemplate) -> dict[str, Any]:
         "model_names": template.model_names,
         "requests_per_minute": template.requests_per_minute,
         "tokens_per_minute": template.tokens_per_minute,
+        "residency": template.residency,
     }

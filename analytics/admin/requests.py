@@ -197,7 +197,7 @@ class RequestRecordAdmin(BoundedSortAdmin, HistoryAdmin):
         "usage_estimated", "finish_reason", "cost", "price_basis", "list_cost", "failed_cost",
         "cache_hit", "cache_key", "original_cost", "savings", "latency_ms", "provider_ms",
         "error_code", "error_detail", "http_status", "replayed", "endpoint", "requested_model",
-        "streamed", "ttft_ms", "tags",
+        "streamed", "ttft_ms", "tags", "member",
     )  # fmt: skip
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
 from routing.models import ModelRef
+
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_MOST_REGIONS = 6
 
 
 def choices(values: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return the choices of a column, each value being its own label."""
     return [(value, value) for value in values]
+
+
+def check_regions(value: Any) -> None:
+    """Raise ``ValidationError`` unless ``value`` is a short list of names of regions."""
+    named = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not named or len(value) > _MOST_REGIONS or not all(map(_REGION.fullmatch, value)):
+        raise ValidationError(
+            f"must be at most {_MOST_REGIONS} regions of lower-case letters, digits and hyphens."
+        )
+
+
+def residency_field() -> Any:
+    """Return a column of the regions that data must not leave, none by default."""
+    return models.JSONField(
+        default=list,
+        blank=True,
+        db_default=models.Value([], models.JSONField()),
+        validators=[check_regions],
+        help_text="Regions that the data must not leave, such as eu: only what is within all of "
+        "them may serve.",
+    )
 
 
 class ModelRefMixin:

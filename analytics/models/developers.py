@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from analytics.models.budgets import Budget
+from analytics.models.columns import residency_field
 from analytics.models.keys import Project, Team
 from analytics.money import dollars, money
 
@@ -67,6 +68,8 @@ class KeyTemplate(models.Model):
     tokens_per_minute = models.PositiveIntegerField(
         **_POSITIVE, help_text="Of each key: input and output tokens together."
     )
+
+    residency = residency_field()
 
     class Meta:
         db_table = "key_templates"

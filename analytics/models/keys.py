@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from analytics.models.columns import residency_field
 from analytics.money import money
 
 MANAGE_SCOPES = (
@@ -140,6 +141,7 @@ class ApiKey(models.Model):
         db_default=False,
         help_text="Refuse a request rather than leave out fields that a model does not take.",
     )
+    residency = residency_field()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)

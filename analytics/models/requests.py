@@ -122,6 +122,10 @@ class RequestRecord(ModelRefMixin, models.Model):
     confidence = models.CharField(max_length=10, choices=choices(CONFIDENCES))
     provider = models.CharField(max_length=64, blank=True)
     model = models.CharField(max_length=128, blank=True)
+    member = models.CharField(
+        "pool member", max_length=40, blank=True, default="", db_default="",
+        help_text="The key, deployment or region of the provider's pool that answered.",
+    )  # fmt: skip
     tokens_in = models.PositiveIntegerField(default=0)
     tokens_out = models.PositiveIntegerField(default=0)
     tokens_estimated = models.PositiveIntegerField(
@@ -159,6 +163,10 @@ class RequestRecord(ModelRefMixin, models.Model):
         "time to first token", null=True, blank=True, help_text="Milliseconds; streams only."
     )
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    guardrails = models.JSONField(
+        null=True, blank=True, encoder=DjangoJSONEncoder,
+        help_text="What guard rails found: each with its verdict, its time and its cost.",
+    )  # fmt: skip
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
     http_status = models.PositiveSmallIntegerField(

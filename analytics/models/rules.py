@@ -8,6 +8,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
+from analytics.models.columns import residency_field
 from routing.rules import ACTIONS
 
 _LIST: Any = {"default": list, "blank": True}
@@ -70,6 +71,8 @@ class RoutingRule(models.Model):
         db_default=False,
         help_text="Also for requests with tools or with a form of output, such as JSON.",
     )
+
+    residency = residency_field()
 
     class Meta:
         db_table = "routing_rules"

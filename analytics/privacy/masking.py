@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,18 @@ from analytics.models import CachedResponse, RequestRecord
 logger = logging.getLogger(__name__)
 
 Mask = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalDatum:
+    """Where personal data of a ``kind`` stands in a text: from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+    kind: str
+
+
+Find = Callable[[str], tuple[PersonalDatum, ...]]
 PRESIDIO = "presidio"
 
 
@@ -73,10 +86,46 @@ def _masked(prompt: str, mask: Mask) -> str:
 
 
 def presidio_mask() -> Mask:
-    """Return a mask of Presidio's recognizers that need no language model.
+    """Return a mask that replaces what :func:`presidio_find` finds by its kind.
+
+    Raises ``ImproperlyConfigured``.
+    """
+    find = presidio_find()
+
+    def mask(text: str) -> str:
+        for datum in reversed(find(text)):
+            text = f"{text[: datum.start]}<{datum.kind}>{text[datum.end :]}"
+        return text
+
+    return mask
+
+
+def load_find(spec: str) -> Find:
+    """Return what finds personal data: "presidio", or "package.module:function".
+
+    The function returns (start, end, kind) for each in a text. Raises ``ImproperlyConfigured``.
+    """
+    if spec == PRESIDIO:
+        return presidio_find()
+    function: Callable[[str], Iterable[tuple[int, int, str]]] | None = load_mask(spec)  # type: ignore[assignment]
+    if function is None:
+        raise ImproperlyConfigured("What finds personal data must be named")
+
+    def find(text: str) -> tuple[PersonalDatum, ...]:
+        return tuple(sorted((PersonalDatum(*one) for one in function(text)), key=_start))
+
+    return find
+
+
+def _start(datum: PersonalDatum) -> int:
+    return datum.start
+
+
+def presidio_find() -> Find:
+    """Return what finds personal data by Presidio's recognizers that need no language model.
 
     They find e-mail addresses, card numbers, IBANs, phone and US social security numbers, IP
-    and crypto wallet addresses; each is replaced by its kind. Raises ``ImproperlyConfigured``.
+    and crypto wallet addresses. Raises ``ImproperlyConfigured``.
     """
     try:
         import tldextract.tldextract
@@ -94,23 +143,22 @@ def presidio_mask() -> Mask:
         kinds.CryptoRecognizer(),
     ]  # fmt: skip
 
-    def mask(text: str) -> str:
+    def find(text: str) -> tuple[PersonalDatum, ...]:
         results = [
             result
             for recognizer in recognizers
             for result in recognizer.analyze(text, recognizer.supported_entities, None)  # type: ignore[arg-type]
         ]
-        return _replaced(text, results)
+        return _without_overlaps(results)
 
-    return mask
+    return find
 
 
-def _replaced(text: str, results: Iterable[Any]) -> str:
-    """Replace the results in ``text``; where some overlap, the surest and longest one counts."""
+def _without_overlaps(results: Iterable[Any]) -> tuple[PersonalDatum, ...]:
+    """Return the results in their order; where some overlap, the surest and longest one counts."""
     chosen: list[Any] = []
     for result in sorted(results, key=lambda r: (-r.score, r.start - r.end, r.start)):
         if all(result.end <= other.start or result.start >= other.end for other in chosen):
             chosen.append(result)
-    for result in sorted(chosen, key=lambda r: -r.start):
-        text = f"{text[: result.start]}<{result.entity_type}>{text[result.end :]}"
-    return text
+    data = (PersonalDatum(r.start, r.end, r.entity_type) for r in chosen)
+    return tuple(sorted(data, key=_start))

@@ -227,7 +227,10 @@ def _paid(
 
 def _failed_call(attempt: dict[str, Any]) -> CallLine:
     return CallLine(
-        _ref({"provider": attempt.get("provider", ""), "model": attempt.get("model", "")}),
+        _by_member(
+            _ref({"provider": attempt.get("provider", ""), "model": attempt.get("model", "")}),
+            attempt.get("member", ""),
+        ),
         attempt.get("message") or f"failed: {attempt.get('error', 'unknown')}",
         Decimal(str(attempt.get("cost") or 0)),
         attempt.get("status"),
@@ -241,7 +244,13 @@ def _answering_call(request: RequestRecord) -> Iterator[CallLine]:
     cost = None if request.cost is None else request.cost - request.failed_cost
     cut_off = request.status == RequestRecord.Status.PARTIAL
     outcome = f"cut off: {request.error_code}" if cut_off else "answered"
-    yield CallLine(str(request.ref), outcome, cost, estimated=request.usage_estimated)
+    model = _by_member(str(request.ref), request.member)
+    yield CallLine(model, outcome, cost, estimated=request.usage_estimated)
+
+
+def _by_member(model: str, member: str) -> str:
+    """Return a model, with the member of its provider's pool that was called."""
+    return f"{model} ({member})" if member else model
 
 
 def _answer(request: RequestRecord) -> CachedResponse | None:

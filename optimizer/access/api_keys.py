@@ -195,6 +195,7 @@ def known_key(key: ApiKey) -> KnownKey:
         cost_cap=key.cost_cap,
         auto_route=key.auto_route,
         strict=key.strict,
+        residency=frozenset(key.residency),
     )
     networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
     return KnownKey(key.pk, client, networks, key.expires_at)

@@ -20,7 +20,7 @@ from optimizer.quality.model_comparison import (
 from providers.abilities import AbilityTable
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
-from providers.registry import is_configured, missing_package
+from providers.registry import configured_names, missing_package
 
 _OLD_PRICES_DAYS = 90
 
@@ -29,7 +29,7 @@ def configured_providers(
     catalogue: Catalogue, environment: Mapping[str, str], *, local: bool
 ) -> Iterator[Finding]:
     """Check that a provider is configured; ``local``: whether the embedded model is enabled."""
-    names = [n for n, spec in catalogue.providers.items() if is_configured(spec, environment)]
+    names = configured_names(catalogue, environment)
     for name in names:
         if package := missing_package(catalogue.providers[name], environment):
             remedy = "pip install --require-hashes -r requirements/locked/clouds.txt"
@@ -72,10 +72,11 @@ def prices(
     catalogue: Catalogue, book: PriceBook, environment: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Check that each model of a configured provider has a price, and how old the table is."""
+    known = configured_names(catalogue, environment)
     models = [
         (spec.provider, spec.id)
         for spec in (*catalogue.models, *catalogue.embeddings)
-        if is_configured(catalogue.providers[spec.provider], environment)
+        if spec.provider in known
     ]
     unpriced = [f"{p}/{m}" for p, m in models if book.source(p, m) == "unknown"]
     if unpriced:
@@ -103,11 +104,8 @@ def models(
     environment: Mapping[str, str],
 ) -> Iterator[Finding]:
     """Name the best of the configured models, near-twins, and those not worth their price."""
-    configured = (
-        spec
-        for spec in catalogue.models
-        if is_configured(catalogue.providers[spec.provider], environment)
-    )
+    known = configured_names(catalogue, environment)
+    configured = (spec for spec in catalogue.models if spec.provider in known)
     compared = compared_models(configured, book.rates, abilities)
     for words in comparison_lines(model_comparison(compared)):
         yield ok("models", words)

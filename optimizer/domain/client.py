@@ -17,7 +17,8 @@ class Client:
     clients whose cached answers it shares. A limit of ``None`` means no limit; limits on
     tokens count input and output. ``quality_target`` (0-1) and ``cost_cap`` (USD) hold for
     each request; ``auto_route`` is the default where a request does not set it. ``strict``
-    makes every request of the client strict.
+    makes every request of the client strict. ``residency`` are the regions that its data must not
+    leave.
     """
 
     key: str = ""
@@ -34,6 +35,7 @@ class Client:
     cost_cap: Decimal | None = None
     auto_route: bool = False
     strict: bool = False
+    residency: frozenset[str] = frozenset()
 
 
 ANONYMOUS = Client()

@@ -56,7 +56,8 @@ class RequestOptions:
     ``quality_target`` is 0-1, ``max_cost`` USD, ``max_latency`` and ``cache_ttl`` seconds,
     ``baseline`` a model's name. ``read_only_tools`` are the tools whose calls have no side
     effects; ``True`` means all of them. ``strict`` allows only models that leave out nothing
-    of the request. ``delivery`` is by when the answer is wanted, and how.
+    of the request. ``residency`` are the regions that its data must not leave. ``delivery`` is by
+    when the answer is wanted, and how.
     """
 
     quality_target: float | None = None
@@ -69,6 +70,7 @@ class RequestOptions:
     read_only_tools: frozenset[str] | bool = False
     semantic_cache: bool = True
     strict: bool = False
+    residency: frozenset[str] = frozenset()
     cache_control: CacheControl = field(default_factory=CacheControl)
     delivery: Delivery = Delivery()
 

@@ -16,6 +16,7 @@ from optimizer.domain.identifiers import NO_SESSION, Session, new_request_id
 from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
+from providers.residency import NO_RESIDENCY, ResidencyError, read_regions
 from providers.resilience import Caller
 from providers.storable import storable_text
 from providers.tier_attempts import TierAttempt
@@ -28,9 +29,15 @@ from routing.rules import Effect
 # against the context window and the cost cap.
 ASSUMED_MAX_TOKENS = 4096
 _LONGEST_ID = 128
+RESIDENCY_HEADER = "x-optimizer-residency"
+"""Names the regions that the data of a request must not leave."""
 _MOST_TURNS = 20
 """Turns of people that are analyzed: earlier ones do not change how hard the last one is."""
 Bound = TypeVar("Bound", float | None, Decimal | None)
+
+
+class WrongResidency(ValueError):
+    """The header that names regions cannot be read; the message says why."""
 
 
 def storable_id(text: str) -> str:
@@ -224,6 +231,38 @@ def within_latency(request: GatewayRequest, seconds: float) -> GatewayRequest:
     return replace(
         request,
         max_latency=seconds,
+        cache_key=scoped_cache_key(request.cache_key, bound),
+        semantic_key=scoped_cache_key(request.semantic_key, bound),
+    )
+
+
+def residency_of(value: str) -> frozenset[str]:
+    """Return the regions of the header :data:`RESIDENCY_HEADER`. Raises :class:`WrongResidency`."""
+    if not value:
+        return NO_RESIDENCY
+    try:
+        return read_regions(value)
+    except ResidencyError as error:
+        raise WrongResidency(f"The header {RESIDENCY_HEADER} {error}") from None
+
+
+def residency_of_request(request: GatewayRequest) -> frozenset[str]:
+    """Return the regions that the request and its client name; rules may name more."""
+    return request.chat.residency | request.client.residency
+
+
+def within_regions(request: GatewayRequest, residency: frozenset[str]) -> GatewayRequest:
+    """Return ``request`` so that its data stays within these regions, beside those so far.
+
+    It shares answers only with requests that must stay within the same regions.
+    """
+    within = request.chat.residency | residency
+    if within == request.chat.residency:
+        return request
+    bound = f"residency {','.join(sorted(within))}"
+    return replace(
+        request,
+        chat=changed(request.chat, residency=within),
         cache_key=scoped_cache_key(request.cache_key, bound),
         semantic_key=scoped_cache_key(request.semantic_key, bound),
     )

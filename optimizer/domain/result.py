@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import ceil
 
+from providers.attempts import CallRefused
 from providers.completion import Completion
+from providers.residency import regions_text
 from providers.resilience import Attempt
 from providers.values import frozen
 from routing.models import RoutingDecision
@@ -46,6 +48,22 @@ class RoutingUnavailable(Exception):
             {"provider": a.provider, "model": a.model, "error": a.error, "message": a.message}
             for a in self.attempts
         ]
+
+
+class GuardrailRefused(RoutingUnavailable):
+    """A guard rail refused the request or its answer; ``unavailable`` if it could not check."""
+
+    def __init__(self, refused: CallRefused, *, recorded_for: uuid.UUID) -> None:
+        super().__init__(refused.reason, recorded_for=recorded_for)
+        self.unavailable = refused.unavailable
+
+
+class OutsideRegions(Exception):
+    """No model of those that may answer keeps the data within the regions that are demanded."""
+
+    def __init__(self, residency: Iterable[str]) -> None:
+        where = regions_text(residency)
+        super().__init__(f"The data must stay in {where}, and no model that may answer does so.")
 
 
 class BudgetExceeded(Exception):
@@ -156,6 +174,11 @@ class UnknownObject(Exception):
         super().__init__(message)
         self.param = param
         self.code = code
+
+
+PASSED_UNREAD = (
+    "Guard rails are on, and this endpoint passes requests on to a provider unread, so it is off."
+)
 
 
 class NotAllowed(Exception):

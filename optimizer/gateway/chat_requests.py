@@ -13,7 +13,15 @@ from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import CHAT, Session, session_of
 from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredModel
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
-from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
+from optimizer.domain.request import (
+    RESIDENCY_HEADER,
+    GatewayRequest,
+    apply_client,
+    prompt_of,
+    residency_of,
+    storable_id,
+    within_regions,
+)
 from optimizer.domain.turns import SIDE_KINDS, kind_of_turn
 from optimizer.gateway.prompt_cache import cache_session, goes_on
 from optimizer.policies.levers import ActiveLevers
@@ -23,6 +31,7 @@ from providers.chat import Chat
 from providers.completion import CompletionRequest
 from providers.errors import ProviderError
 from providers.gemini.client import GeminiProvider
+from providers.residency import NO_RESIDENCY
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 from providers.values import changed, frozen
@@ -161,6 +170,11 @@ class ChatRequestBuilder:
             request_id=request_id,
         )
         request = apply_client(request, client)
+        residency = options.residency
+        if named := header(RESIDENCY_HEADER):
+            residency |= residency_of(named)
+        if residency:
+            request = within_regions(request, residency)
         return self._marks_tried(request) if marking == "prove" else request
 
     def _marked(self, chat: Chat, client: Client, session: Session) -> Chat:
@@ -209,8 +223,8 @@ class ChatRequestBuilder:
         only = self.names.select(name).only
         return only is not None and all(self.wire_of(ref.provider) == wire for ref in only)
 
-    async def count_tokens(self, query: ChatQuery) -> int:
-        """Return the input tokens of ``query``.
+    async def count_tokens(self, query: ChatQuery, residency: frozenset[str] = NO_RESIDENCY) -> int:
+        """Return the input tokens of ``query``, whose data must not leave ``residency``.
 
         The named model's provider counts them if it does so for free; else they are estimated.
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
@@ -218,6 +232,10 @@ class ChatRequestBuilder:
         """
         for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
+            if self._caller.guard is not None:
+                break  # nothing is sent past it
+            if not residency <= self._caller.regions.get(provider_name, NO_RESIDENCY):
+                continue
             if isinstance(provider, (AnthropicProvider, GeminiProvider)):
                 try:
                     async with asyncio.timeout(_MOST_SECONDS_TO_COUNT):

@@ -18,7 +18,7 @@ from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
-from optimizer.domain.result import CompletionResult
+from optimizer.domain.result import CompletionResult, OutsideRegions
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
@@ -26,6 +26,7 @@ from providers.chat import Chat
 from providers.completion import Choice, Completion, embedded_tokens, most_embedded_tokens
 from providers.embedding import Embedder, is_large_input
 from providers.large_json import LARGE_BYTES
+from providers.residency import residency_feature
 from providers.resilience import Attempt, ResilientCaller
 from providers.storable import storable_text
 from routing.models import ModelRef, PromptAnalysis, RoutingDecision
@@ -83,6 +84,12 @@ class EmbeddingService:
             raise UnknownModel(
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
+        residency = options.residency | client.residency
+        if residency:
+            feature = residency_feature(residency)
+            chain = [ref for ref in chain if feature in self._caller.residencies(*ref)]
+            if not chain:
+                raise OutsideRegions(residency)
         analyze = partial(_analyzed, model, body, options, request_id, client)
         large = is_large_input(body)
         analyzed = await asyncio.to_thread(analyze) if large else analyze()
@@ -97,7 +104,9 @@ class EmbeddingService:
                 reservation = self._budgets.reservation_for(analyzed.request, body, most, counted)
                 chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
-            answer = await self._caller.embed(chain, body, attempts, authorize, client.tenant)
+            answer = await self._caller.embed(
+                chain, body, attempts, authorize, client.tenant, residency
+            )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None

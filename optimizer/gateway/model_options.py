@@ -146,7 +146,8 @@ class AvailableModels:
             tier=spec.tier,  # type: ignore[arg-type]  # checked when the catalogue was read
             rank=spec.rank,
             context_window=spec.context_window,
-            capabilities=(spec.capabilities | provider.features) - lacks,
+            capabilities=((spec.capabilities | provider.features) - lacks)
+            | self._caller.residencies(spec.provider, spec.id),
             max_output=spec.max_output,
             snapshot_of=spec.snapshot_of,
             place=place.at if place else None,

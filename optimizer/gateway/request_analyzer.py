@@ -7,7 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import GatewayRequest, bounded_by_rules, left_to_routing
+from optimizer.domain.request import (
+    GatewayRequest,
+    bounded_by_rules,
+    left_to_routing,
+    within_regions,
+)
 from optimizer.policies.autopilot import ActiveAutopilot
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
@@ -55,6 +60,8 @@ class RequestAnalyzer:
         assignment = None
         if assign and self._experiments is not None and self._experiments.running:
             request, assignment = self._experiments.assign(request)
+        if request.client.residency:
+            request = within_regions(request, request.client.residency)
         analysis = request.analyze()
         effect = NO_EFFECT
         if self._rules is not None and self._rules.rules:
@@ -83,6 +90,8 @@ def _under_rules(
     if effect.routed is not None and request.only is not None:
         request = left_to_routing(request)
     request = bounded_by_rules(request, effect)
+    if effect.residency:
+        request = within_regions(request, effect.residency)
     if effect.deadline is not None and request.deadline is None:
         request = replace(request, deadline=effect.deadline)
     return request, effect

@@ -24,6 +24,7 @@ from providers.chat import Chat
 from providers.completion import Completion
 from providers.pricing import PriceBook
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
+from providers.values import changed
 from routing.models import ModelRef
 
 _ZERO = Decimal(0)
@@ -95,8 +96,11 @@ class PairJudge:
         Raises :class:`JudgingFailed`.
         """
         conversation = conversation_text(chat)
-        first = await self._verdict(bill, question(conversation, answer, other))
-        second = _REVERSED[await self._verdict(bill, question(conversation, other, answer))]
+        residency = chat.residency
+        asked = changed(question(conversation, answer, other), residency=residency)
+        first = await self._verdict(bill, asked)
+        asked = changed(question(conversation, other, answer), residency=residency)
+        second = _REVERSED[await self._verdict(bill, asked)]
         return (_POINTS[first] + _POINTS[second]) / 2
 
     async def _verdict(self, bill: JudgingBill, chat: Chat) -> Side:

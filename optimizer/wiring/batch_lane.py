@@ -49,8 +49,9 @@ def batch_lane(
     except ValueError as error:
         raise ImproperlyConfigured(f"WEBHOOK_HOSTS has an entry that is no host: {error}") from None
     deferral = Deferral(
-        routing, accounting, levers, prices, caller.providers, database, webhooks.check
-    )
+        routing, accounting, levers, prices, caller.providers, database, webhooks.check,
+        guarded=caller.guard is not None,
+    )  # fmt: skip
     context = LaneContext(
         database, routing, accounting, caller.providers, caller.lacks, api_keys.client_of,
         lambda: deferral.options, worker,

@@ -38,6 +38,7 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.follow_ups import Watchers
+from optimizer.gateway.guardrails.configured import GuardSettings, configured_guard
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
@@ -78,6 +79,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.quality.guarantee import ActiveGuarantee, GuaranteeInForce
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.pool_members import SharedMembers
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.batch_lane import batch_lane
@@ -115,7 +117,7 @@ from providers.http.transport import ConnectionSettings
 from providers.known_models import KnownModels
 from providers.local.client import local_available
 from providers.pricing import PriceBook
-from providers.registry import ProviderRegistry, is_configured
+from providers.registry import ProviderRegistry, configured_names, with_pools
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
 from providers.tier_attempts import TierLimits
@@ -170,10 +172,9 @@ def local_enabled(catalogue: Catalogue, environment: Mapping[str, str] = os.envi
     product = product_settings()
     if product.local_provider == "off":
         return False
-    if product.local_provider == "auto":
-        configured = any(is_configured(p, environment) for p in catalogue.providers.values())
-        if product.production or configured:
-            return False
+    configured = configured_names(catalogue, environment)
+    if product.local_provider == "auto" and (product.production or configured):
+        return False
     if not local_available():
         logger.warning("LOCAL_PROVIDER is on, but llama.cpp or its weights are not installed")
         return False
@@ -187,7 +188,7 @@ def installed_catalogue() -> Catalogue:
     """
     product = product_settings()
     path = Path(product.catalogue_file) if product.catalogue_file else None
-    return placed(load_catalogue(path), os.environ)
+    return with_pools(placed(load_catalogue(path), os.environ))
 
 
 def storage_policy() -> StoragePolicy:
@@ -281,6 +282,21 @@ def _runaway_policy(product: ProductSettings) -> RunawayPolicy:
     return RunawayPolicy(product.runaway, product.runaway_rounds, product.runaway_cost)
 
 
+def _guard_settings(product: ProductSettings) -> GuardSettings:
+    return GuardSettings(
+        product.guardrails,
+        product.guardrails_open,
+        product.guardrail_personal_data,
+        product.guardrail_restore,
+        product.guardrail_moderation_model,
+        product.guardrail_moderation_thresholds,
+        product.guardrail_moderation_stages,
+        product.guardrail_moderation_streams,
+        product.guardrail_moderation_seconds,
+        product.request_deadline,
+    )
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
@@ -304,12 +320,16 @@ def build_services() -> Services:
             deadline=product.request_deadline,
         ),
         known.lacks,
+        pools=registry.pools,
+        regions=registry.regions,
         # One provider that hangs leaves half of the places to the others.
         silence=Silence(product.max_concurrent_requests // 2),
         tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
+    caller.guard = configured_guard(_guard_settings(product), caller)
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
+    members = SharedMembers(registry.pools, product.shared_store)
     abilities = routing_abilities()
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     operation = ActiveProviders(
@@ -318,6 +338,7 @@ def build_services() -> Services:
         registry,
         caller,
         keys,
+        members,
         partial(local_enabled, catalogue),
         ActiveCatalogue(
             catalogue,
@@ -477,6 +498,7 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         keys=keys,
+        members=members,
         operation=operation,
         quality=quality,
         evidence=evidence,

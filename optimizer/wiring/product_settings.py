@@ -47,6 +47,15 @@ class ProductSettings:
     guarantee_confidence: float
     guarantee_reference: str
     guarantee_tolerance: float
+    guardrail_moderation_model: str
+    guardrail_moderation_seconds: float
+    guardrail_moderation_stages: list[str]
+    guardrail_moderation_streams: str
+    guardrail_moderation_thresholds: dict[str, float]
+    guardrail_personal_data: str
+    guardrail_restore: bool
+    guardrails: list[str]
+    guardrails_open: list[str]
     judge_daily_budget: Decimal
     judge_model: str
     judge_rate: float

@@ -51,6 +51,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import GuaranteeInForce
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.pool_members import SharedMembers
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.fast_refresh import FastRefresher
 from optimizer.wiring.operation.providers import ActiveProviders
@@ -80,6 +81,7 @@ class Services:
     caller: ResilientCaller
     circuits: SharedCircuits
     keys: SharedKeys
+    members: SharedMembers
     operation: ActiveProviders
     quality: ActiveQuality
     evidence: EvidenceTable
@@ -141,6 +143,7 @@ class Services:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
         self.keys.begin()
+        self.members.begin()
         self.registry.begin()
         await asyncio.to_thread(self.ledger.health.begin)
         readers = [self.cache.database] if self.cache is not None else []
@@ -223,6 +226,7 @@ class Services:
         await self.registry.aclose()
         await self.circuits.aclose()
         await self.keys.aclose()
+        await self.members.aclose()
         await self.feed.aclose()
         await self.limits.aclose()
         await self.concurrency.aclose()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from providers.catalogue import Catalogue, CatalogueError, ModelSpec, ProviderSpec
 from providers.clouds.deployments import DeploymentsError, read_deployments
+from providers.pools.spec import PoolSpec
 
 _ANYWHERE = "global"
 
@@ -44,7 +45,8 @@ def placed(catalogue: Catalogue, environment: Mapping[str, str]) -> Catalogue:
         for name, model in catalogue.of_file
     )
     providers = {**catalogue.providers, **specs}
-    return Catalogue.of(providers, tuple(models), catalogue.price_rules, of_file)
+    pools = {name: _with_places(pool, environment) for name, pool in catalogue.pools.items()}
+    return Catalogue.of(providers, tuple(models), catalogue.price_rules, of_file, pools)
 
 
 def _placed(spec: ProviderSpec, environment: Mapping[str, str]) -> ProviderSpec:
@@ -58,6 +60,18 @@ def _placed(spec: ProviderSpec, environment: Mapping[str, str]) -> ProviderSpec:
         geography="" if place == _ANYWHERE else place,
         served=None if deployments is None else frozenset(deployments),
     )
+
+
+def _with_places(pool: PoolSpec, environment: Mapping[str, str]) -> PoolSpec:
+    """Return a pool whose members on clouds know their place and their models."""
+    members = []
+    for member in pool.members:
+        if member.provider.settings:
+            spec = _placed(member.provider, environment)
+            models = spec.served if member.models is None else member.models
+            member = replace(member, provider=spec, models=models)
+        members.append(member)
+    return replace(pool, members=tuple(members))
 
 
 def _value(spec: ProviderSpec, setting: str, environment: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from codecs import BOM_UTF8
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
@@ -86,7 +86,8 @@ class WireClient(ABC):
     which all others are translated. What depends on the request's own wire is given it as
     ``wire``: see :meth:`own_wire`. ``relays_side_calls`` is whether the provider has the other
     endpoints of its wire, too. ``client`` is the process's pooled client; it is shared
-    and not closed here. ``api_key`` never appears in ``repr``, logs or errors.
+    and not closed here. ``api_key`` never appears in ``repr``, logs or errors. ``on_headers`` is
+    called with the model and the headers of each answer, where a pool wants them.
     """
 
     wire: str
@@ -123,6 +124,7 @@ class WireClient(ABC):
         self._stream_timeout = stream_timeout or timeout or httpx.Timeout(120.0, connect=5.0)
         self._targets: dict[tuple[Any, ...], Target] = {}
         self.keys: KeyPool | None = None
+        self.on_headers: Callable[[str, Mapping[str, str]], None] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -152,6 +154,8 @@ class WireClient(ABC):
         path = self._path(request, wire, stream=False)
         whole = await self._post(path, content, self._headers(request))
         raw = whole.body
+        if self.on_headers is not None:
+            self.on_headers(request.model, whole.headers)
         try:
             if large or len(raw) > LARGE_BYTES:
                 answer = await asyncio.to_thread(self._answer, request, wire, raw)
@@ -243,6 +247,8 @@ class WireClient(ABC):
         path, headers = self._path(request, wire, stream=True), self._headers(request)
         async with self._open(path, content, headers) as response:
             answer: httpx.Response | ReadResponse = response
+            if self.on_headers is not None:
+                self.on_headers(request.model, response.headers)
             if not is_event_stream(response):
                 raw = await self._read(response)
                 if not is_event_text(raw):

@@ -7,6 +7,7 @@ from decimal import Decimal
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.domain.deadlines import Delivery, read_deadline
 from optimizer.domain.options import MAX_LATENCY_SECONDS, CacheControl, RequestOptions
+from providers.residency import NO_RESIDENCY, ResidencyError, read_regions
 from providers.storable import storable_text
 
 _MAX_TEXT_LENGTH = 128
@@ -33,6 +34,7 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
         read_only_tools=_read_only_tools(fields),
         semantic_cache=fields.flag("semantic_cache", True),
         strict=fields.flag("strict"),
+        residency=_residency(fields),
         cache_control=control,
         delivery=_delivery(fields),
     )
@@ -41,7 +43,7 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
             unknown[0],
             "is not a known option. Known options: quality_target, max_cost, max_latency, "
             "baseline, tags, session_id, cache_ttl, semantic_cache, read_only_tools, strict, "
-            "deadline, async, webhook.",
+            "residency, deadline, async, webhook.",
             "unknown_parameter",
         )
     return options
@@ -57,6 +59,16 @@ def _delivery(fields: BodyReader) -> Delivery:
     if len(webhook) > _MAX_URL_LENGTH:
         raise fields.error("webhook", f"must have at most {_MAX_URL_LENGTH} characters.")
     return Delivery(seconds, fields.flag("async"), storable_text(webhook))
+
+
+def _residency(fields: BodyReader) -> frozenset[str]:
+    value = fields.raw("residency")
+    if value is None:
+        return NO_RESIDENCY
+    try:
+        return read_regions(value)
+    except ResidencyError as error:
+        raise fields.error("residency", str(error), "invalid_value") from None
 
 
 def _short_text(fields: BodyReader, name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Self
 from optimizer.api.compat.chat_endpoint import WireEndpoint
 from optimizer.api.compat.stored_files import check_files
 from optimizer.api.http.endpoint import ApiRequest
+from optimizer.domain.request import RESIDENCY_HEADER, residency_of
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.wiring.services import Services
@@ -37,7 +38,12 @@ class TokenCountEndpoint(WireEndpoint):
         else:
             query = self.query(api_request)
         await check_files(self._objects, query.chat, api_request.client)
-        return await self._chat_requests.count_tokens(query)
+        residency = (
+            api_request.client.residency
+            | query.options.residency
+            | residency_of(api_request.header(RESIDENCY_HEADER))
+        )
+        return await self._chat_requests.count_tokens(query, residency)
 
     def _large_query(self, api_request: ApiRequest) -> ChatQuery:
         query = self.query(api_request)

@@ -37,6 +37,7 @@ from optimizer.api.relayed.calls import wire_of
 from optimizer.api.relayed.places import Kind, Place
 from optimizer.api.relayed.views import View, failed, view_of
 from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.domain.request import RESIDENCY_HEADER
 from optimizer.domain.result import UnknownObject
 from optimizer.shared.unambiguous_json import unambiguous_json
 from optimizer.wiring.build import get_services
@@ -47,7 +48,7 @@ _OWN = re.compile(r"(?:file-aco-(?:out-|err-)?|batch_aco_|msgbatch_aco_)[0-9a-f]
 _RESULTS = re.compile(r"file-aco-(out|err)-([0-9a-f]{32})")
 _USUAL = {"openai": "openai", "anthropic": "claude"}
 _MESSAGES = "/v1/messages"
-_HEADERS = ("anthropic-version", "anthropic-beta")
+_HEADERS = ("anthropic-version", "anthropic-beta", RESIDENCY_HEADER)
 _SANDBOX = {"Content-Security-Policy": "sandbox; default-src 'none'"}
 Body = Mapping[str, Any]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.domain.options import RequestOptions
+from optimizer.domain.request import RESIDENCY_HEADER, residency_of
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 from providers.embedding import is_large_answer
@@ -42,6 +44,8 @@ class EmbedEndpoint(GeminiEndpoint):
         """Return the vectors, with the cost in the headers."""
         read = partial(self._read, api_request)
         body, options = await asyncio.to_thread(read) if api_request.large else read()
+        if residency := residency_of(api_request.header(RESIDENCY_HEADER)):
+            options = replace(options, residency=options.residency | residency)
         answer, result = await self._embedding.embed(
             model_of(api_request.path), body, options, api_request.request_id, api_request.client
         )

@@ -21,18 +21,20 @@ from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.model_names import UnknownModel
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request import GatewayRequest, WrongResidency
 from optimizer.domain.result import (
     BudgetExceeded,
+    GuardrailRefused,
     NotAllowed,
     NotCached,
+    OutsideRegions,
     RoutingUnavailable,
     SessionStopped,
     UnknownInputRefused,
     UnknownObject,
 )
 from optimizer.shared.webhooks import WebhookRefused
-from providers.errors import ProviderError, RequestRejected
+from providers.errors import OutsideResidency, ProviderError, RequestRejected
 from providers.features import field_names
 from routing.models import NoEligibleModel
 
@@ -152,11 +154,10 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return Failure(400, "invalid", str(error), error.param, error.code)
     if isinstance(error, UnknownModel):
         return Failure(404, "not_found", str(error), "model", "model_not_found")
+    if isinstance(error, (WrongResidency, OutsideResidency, OutsideRegions)):
+        return _residency_failure(error)
     if isinstance(error, NoEligibleModel):
-        needs = request.needs if request else {}
-        fields = [needs[need] for need in error.missing if need in needs]
-        places = field_names(request.chat, fields) if request else ()
-        return _no_eligible_model(error, ", ".join(places) or None)
+        return _no_eligible_model(error, _fields_at_fault(error, request))
     if isinstance(error, RoutingUnavailable):
         return _own_error(error, request) or _routing_failure(error)
     if isinstance(error, SessionStopped):
@@ -164,9 +165,6 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return _for_agents(stopped, request)
     if isinstance(error, (BudgetExceeded, RateLimitExceeded, UnknownInputRefused)):
         return _for_agents(_limit_failure(error), request)
-    if isinstance(error, UnknownAnswer):
-        errors = {error.field: [str(error)]}
-        return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, RequestRejected):
         words = error.words or str(error)
         return Failure(400, "invalid", words, code=error.code, event=error.event, ours=False)
@@ -174,6 +172,15 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         words = f"{error.provider} {error.message}."
         return Failure(502, "overloaded", words, code=error.code, event=error.event, ours=False)
     return _failure_by_type(error)
+
+
+def _residency_failure(error: Exception) -> Failure:
+    """Return the refusal of a request whose data nothing that may answer keeps where it must."""
+    code = "invalid_value" if isinstance(error, WrongResidency) else OutsideResidency.code
+    words = str(error)
+    if isinstance(error, OutsideResidency):
+        words = f"{error.provider} {error.message}."
+    return Failure(400, "invalid", words, "residency", code, errors={"residency": [words]})
 
 
 def _limit_failure(error: BudgetExceeded | RateLimitExceeded | UnknownInputRefused) -> Failure:
@@ -203,6 +210,14 @@ def _for_agents(failure: Failure, request: GatewayRequest | None) -> Failure:
     return replace(failure, status=402, kind="billing", retry_after=None)
 
 
+def _fields_at_fault(error: NoEligibleModel, request: GatewayRequest | None) -> str | None:
+    if request is None:
+        return None
+    needs = request.needs
+    fields = [needs[need] for need in error.missing if need in needs]
+    return ", ".join(field_names(request.chat, fields)) or None
+
+
 def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
     if not error.excluded:
         return Failure(
@@ -216,6 +231,12 @@ def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
         return Failure(
             413, "too_large", str(error), param, "context_length_exceeded",
             errors={"prompt": [str(error)]}, summary="The request is too long for every model.",
+        )  # fmt: skip
+    if wanted := [need for need in error.missing if need.startswith("data residency")]:
+        message = f"No model that may answer has {' and '.join(wanted)}. {error}"
+        return Failure(
+            400, "invalid", message, "residency", OutsideResidency.code,
+            errors={"residency": [message]}, summary="The data must stay where no model is.",
         )  # fmt: skip
     # Some APIs have no place of their own for the field at fault.
     message = f"{error} The request asks for it in: {param}." if param else str(error)
@@ -268,6 +289,17 @@ def _is_of_named_model(error: RoutingUnavailable, request: GatewayRequest | None
 
 
 def _routing_failure(error: RoutingUnavailable) -> Failure:
+    if isinstance(error, GuardrailRefused):
+        if error.unavailable:
+            return Failure(
+                503,
+                "overloaded",
+                str(error),
+                code="guardrail_unavailable",
+                retry_after=5,
+                ours=False,
+            )
+        return Failure(400, "invalid", str(error), code="guardrail_refused", ours=False)
     attempts = error.attempts
     calls = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
     message = f"{error} {calls}".strip()
@@ -286,6 +318,10 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
         words = next((a.words for a in reversed(attempts) if a.words), "") or message
         code = attempts[-1].error
         return replace(unavailable, status=400, kind="invalid", message=words, code=code)
+    if attempts and all(a.error == OutsideResidency.code for a in attempts):
+        return replace(
+            unavailable, status=400, kind="invalid", param="residency", code=OutsideResidency.code
+        )
     if attempts and all(a.error == "rate_limited" for a in attempts):
         wait = ceil(min((a.retry_after for a in attempts if a.retry_after), default=1.0))
         limited = replace(unavailable, status=429, kind="rate_limited", retry_after=wait)
@@ -294,6 +330,9 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
 
 
 def _failure_by_type(error: Exception) -> Failure:
+    if isinstance(error, UnknownAnswer):
+        errors = {error.field: [str(error)]}
+        return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, WebhookRefused):
         words = str(error)
         return Failure(400, "invalid", words, "webhook", errors={"webhook": [words]})

@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from optimizer.domain.deadlines import read_deadline
+from providers.residency import ResidencyError, read_regions
 
 _MOST_UNKNOWN = 20
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -90,6 +91,24 @@ class StrictBooleanField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+class ResidencyField(serializers.Field):
+    """Regions that data must not leave: a list, or a text with commas. Its value is a set."""
+
+    def to_internal_value(self, data: Any) -> frozenset[str]:
+        """Return the regions; raise ``ValidationError`` for anything else."""
+        try:
+            return read_regions(data)
+        except ResidencyError as error:
+            raise serializers.ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}") from None
+
+    def to_representation(self, value: frozenset[str]) -> list[str]:
+        """Return the regions in their order."""
+        return sorted(value)
 
 
 @extend_schema_field(

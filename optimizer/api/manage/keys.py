@@ -40,7 +40,7 @@ from optimizer.api.v1.schema import ErrorBody
 
 _LIMITS = (
     "requests_per_minute", "tokens_per_minute", "concurrent_requests", "quality_target",
-    "cost_cap", "auto_route", "strict", "expires_at",
+    "cost_cap", "auto_route", "strict", "residency", "expires_at",
 )  # fmt: skip
 _SET = ("name", "user", "team", "project", "scopes", "model_names", "addresses", *_LIMITS)
 _MOST_HOURS = 24 * 90
@@ -66,6 +66,7 @@ class KeyInput(StrictModelSerializer):
     scopes = s.ListField(child=s.ChoiceField(SCOPES), required=False, allow_empty=False)
     model_names = texts_field()
     addresses = texts_field(64)
+    residency = texts_field(32)
 
     class Meta:
         model = ApiKey

@@ -25,7 +25,7 @@ from routing.rule_parser import RuleError
 
 _LISTS = (
     "patterns", "tiers", "tags", "users", "texts", "turns", "agents", "requested_models",
-    "weekdays", "model_names",
+    "weekdays", "model_names", "residency",
 )  # fmt: skip
 _SET = (
     "name", "position", "enabled", "note", *_LISTS, "only_text", "min_tokens", "max_tokens",
@@ -48,6 +48,7 @@ class RuleInput(StrictModelSerializer):
     requested_models = texts_field()
     weekdays = texts_field()
     model_names = texts_field()
+    residency = texts_field(32)
 
     class Meta:
         model = RoutingRule

@@ -22,7 +22,7 @@ from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
 from optimizer.api.openai.responses.request import read_response_query
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request import GatewayRequest, residency_of_request
 from optimizer.gateway.provider_objects.compaction import OtherWire, OwnCalls, PassedAnswer
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
@@ -73,6 +73,7 @@ class _OwnCallEndpoint(ResponsesEndpoint):
             endpoint=self.name,
             request_id=api_request.request_id,
             client=api_request.client,
+            header=api_request.header,
             large=api_request.large,
         )
 
@@ -86,9 +87,12 @@ class InputTokensEndpoint(_OwnCallEndpoint):
         await check_files(self._objects, request.chat, request.client)
         try:
             model = self.own_calls.own_model(request)
+            if self.own_calls.guarded:
+                raise OtherWire(request.requested_model)  # nothing is sent past the guard rails
             answer = await self.own_calls.pass_on(
-                "/responses/input_tokens", api_request.data, model, large=api_request.large
-            )
+                "/responses/input_tokens", api_request.data, model,
+                large=api_request.large, residency=residency_of_request(request),
+            )  # fmt: skip
             return _reply(answer)
         except OtherWire:
             pass

@@ -20,7 +20,8 @@ from optimizer.api.relayed.calls import NoProvider, RelayedCall, wire_of
 from optimizer.api.relayed.lists import own_list
 from optimizer.api.relayed.places import Action, Kind, Place
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.result import UnknownObject
+from optimizer.domain.request import RESIDENCY_HEADER, residency_of
+from optimizer.domain.result import PASSED_UNREAD, NotAllowed, UnknownObject
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
@@ -81,6 +82,7 @@ async def _serve(request: HttpRequest, place: Place, ids: Mapping[str, str]) -> 
     call = RelayedCall.of(services, client, request, place, kept.provider if kept else "", ids)
     if kept is not None and kept.provider != call.provider.name:
         raise UnknownObject(f"{place.kind.capitalize()} with id '{object_id}' not found.")
+    _check_may_send(call, action)
     models, held = await _admitted(call) if action == "create" else ((), None)
     if kept is not None and action in {"delete", "read"}:
         await _settle_before(services, kept)
@@ -105,6 +107,16 @@ async def _serve(request: HttpRequest, place: Place, ids: Mapping[str, str]) -> 
     given = with_own_results(given)
     raw = raw if given is body else as_json(given)
     return HttpResponse(raw, headers=_headers(call, answer), status=answer.status)
+
+
+def _check_may_send(call: RelayedCall, action: Action) -> None:
+    """Raise if guard rails or a residency forbid to pass the request on."""
+    caller = call.services.caller
+    if action in {"create", "change"} and caller.guard is not None:
+        raise NotAllowed(PASSED_UNREAD)
+    named = residency_of(call.request.headers.get(RESIDENCY_HEADER, ""))
+    if residency := call.client.residency | named:
+        caller.must_stay_within(call.provider.name, residency)
 
 
 def with_own_results(body: Mapping[str, Any]) -> Mapping[str, Any]:

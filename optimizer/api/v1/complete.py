@@ -21,6 +21,7 @@ from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
     UNSTORABLE,
     DeadlineField,
+    ResidencyField,
     StrictBooleanField,
     StrictIntegerField,
     StrictNumberField,
@@ -35,13 +36,14 @@ from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.deadlines import Delivery
 from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.options import MAX_LATENCY_SECONDS
-from optimizer.domain.request import storable_id
+from optimizer.domain.request import RESIDENCY_HEADER, residency_of, storable_id, within_regions
 from optimizer.domain.result import CompletionResult
 from optimizer.domain.turns import HUMAN
 from optimizer.gateway.deferred.acceptance import Deferral
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.tokenizers import TokenizerCount, count_with_tokenizer
 from optimizer.wiring.services import Services
+from providers.residency import NO_RESIDENCY
 
 _MAX_CHARS: int = settings.MAX_PROMPT_CHARS
 _MAX_TOKENS, _DEFAULT_TOKENS = 4000, 1000
@@ -85,6 +87,11 @@ class CompleteInput(StrictSerializer):
         help_text="Within what the answer is wanted: seconds, a duration such as 30m or 6h, or a "
         "time with its zone. Requests that can wait may cost less. The header x-optimizer-deadline "
         "says the same.",
+    )
+    residency = ResidencyField(
+        required=False,
+        help_text="Regions that the data must not leave, with commas: only what is within all of "
+        "them may serve. The header x-optimizer-residency says the same.",
     )
     tokenizer_id = StrictTextField(
         required=False,
@@ -208,6 +215,10 @@ class CompleteEndpoint:
             session=Session(session) if session else NO_SESSION,
             turn=HUMAN,
         )
+        named = api_request.header(RESIDENCY_HEADER)
+        if named or "residency" in fields:
+            residency = residency_of(named) | fields.get("residency", NO_RESIDENCY)
+            request = within_regions(request, residency)
         if request.accepts_later:
             offered = await self._deferral.offer(request, sent_of(api_request))
             if isinstance(offered, DeferredRequest):

@@ -25,6 +25,9 @@ class KeyTemplateForm(forms.ModelForm):
     model_names = LinesField(
         label="Models", help_text="Allowed models, one per line, with * and ?; empty: all."
     )
+    residency = LinesField(
+        help_text="One region per line, such as eu: the data of their requests stays within all."
+    )
     until = UtcDateTimeField(
         label="Ends at (UTC)",
         help_text="Afterwards, nobody makes or replaces keys by it. Empty: it does not end.",
@@ -40,7 +43,7 @@ class KeyTemplateForm(forms.ModelForm):
         fields = (
             "name", "enabled", "until", "for_single_sign_on", "team", "project", "budget",
             "period", "at_limit", "model_names", "most_keys", "days", "requests_per_minute",
-            "tokens_per_minute",
+            "tokens_per_minute", "residency",
         )  # fmt: skip
 
 
@@ -58,7 +61,7 @@ class KeyTemplateAdmin(PlainListsMixin, admin.ModelAdmin):
         ("Budget of each developer", {"fields": (("budget", "period", "at_limit"),)}),
         (
             "Keys",
-            {"fields": ("model_names", ("most_keys", "days"), "team", "project")},
+            {"fields": ("model_names", ("most_keys", "days"), "team", "project", "residency")},
         ),
         ("Limits of each key", {"fields": (("requests_per_minute", "tokens_per_minute"),)}),
     )

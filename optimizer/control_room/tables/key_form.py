@@ -87,6 +87,10 @@ class KeyForm(forms.ModelForm):
         label="Models", help_text="Allowed models, one per line, with * and ?; empty: all."
     )
     addresses = LinesField(help_text="Allowed IP addresses or networks, one per line; empty: all.")
+    residency = LinesField(
+        help_text="One region per line, such as eu: the data stays within all of them. Empty: "
+        "anywhere."
+    )
     expires_at = UtcDateTimeField(label="Expires at (UTC)", help_text="Empty: never.")
 
     class Meta:
@@ -94,7 +98,7 @@ class KeyForm(forms.ModelForm):
         fields = (
             "name", "user", "team", "project", "scopes", "model_names", "addresses",
             "requests_per_minute", "tokens_per_minute", "concurrent_requests",
-            "quality_target", "cost_cap", "auto_route", "strict", "expires_at",
+            "quality_target", "cost_cap", "auto_route", "strict", "residency", "expires_at",
         )  # fmt: skip
 
     def clean_scopes(self) -> list[str]:

@@ -42,7 +42,7 @@ from optimizer.presentation.own_spending import OwnSpending
 _DAYS, _LATEST = 30, 10
 _WHOM = ("name", "user", "team", "project")
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "cost_cap")
-_ROUTING = ("quality_target", "auto_route", "strict")
+_ROUTING = ("quality_target", "auto_route", "strict", "residency")
 
 
 @admin.register(ApiKey)

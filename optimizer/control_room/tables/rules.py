@@ -47,13 +47,18 @@ class RuleForm(forms.ModelForm):
         label="Models", help_text="One per line: provider/model or model. * and ? are wildcards."
     )
 
+    residency = LinesField(
+        help_text="One region per line, such as eu: the data stays within all of them. Empty: "
+        "anywhere."
+    )
+
     class Meta:
         model = RoutingRule
         fields = (
             "name", "position", "enabled", "note", "patterns", "tiers", "turns", "agents",
             "requested_models", "only_text", "tags", "users", "texts", "min_tokens", "max_tokens",
             "weekdays", "since", "until", "zone", "action", "model_names", "quality_target",
-            "cost_cap", "latency_cap", "deadline", "answer_note", "note_everywhere",
+            "cost_cap", "latency_cap", "deadline", "answer_note", "note_everywhere", "residency",
         )  # fmt: skip
 
     def _post_clean(self) -> None:
@@ -95,7 +100,7 @@ class RoutingRuleAdmin(PlainListsMixin, admin.ModelAdmin):
             {
                 "fields": (
                     "action", "model_names", "quality_target", "cost_cap", "latency_cap",
-                    "deadline", "answer_note", "note_everywhere",
+                    "deadline", "answer_note", "note_everywhere", "residency",
                 )
             },
         ),

@@ -46,6 +46,8 @@ class Deferral:
     providers: Mapping[str, Any]
     database: DatabaseThread
     check_webhook: Callable[[str], None]
+    guarded: bool = False
+    """Whether guard rails stand before each call: a batch would pass them by."""
 
     @property
     def options(self) -> LaneOptions:
@@ -66,7 +68,8 @@ class Deferral:
         if self.levers.mode(LEVER) == "off" or not _NOT_LATER.isdisjoint(request.chat.native):
             return request
         analyzed = await self.routing.analyze(request)
-        deadline = analyzed.request.deadline
+        # No provider promises to keep the data of batches in a region.
+        deadline = None if analyzed.request.chat.residency else analyzed.request.deadline
         if deadline is None or deadline < self.options.min_deadline:
             return request
         if await self.routing.has_cached(analyzed):
@@ -129,7 +132,7 @@ class Deferral:
 
     def is_cheaper(self, provider: str, model: str) -> bool:
         """Return whether a batch with the model costs less than calls of their own."""
-        if batch_api_of(self.providers.get(provider)) is None:
+        if self.guarded or batch_api_of(self.providers.get(provider)) is None:
             return False
         alone = self.prices.cost(provider, model, _MILLION)
         batched = self.prices.cost(provider, model, _BATCHED)

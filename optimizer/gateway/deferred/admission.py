@@ -71,6 +71,7 @@ class ClientBatches:
         analyzed = await context.routing.analyze(restored(row, client).request)
         decision, reservation = await context.routing.choose(analyzed)
         direct = not deferral.is_cheaper(decision.provider, decision.model)
+        direct = direct or bool(analyzed.request.chat.residency)
         if not direct:
             trial = deferral.levers.draw(
                 LEVER, analyzed.request, expected=expected_cost(decision),

@@ -23,6 +23,7 @@ from optimizer.gateway.service import RoutingService
 from providers.batches.jobs import BatchApi
 from providers.batches.registry import batch_api_of
 from providers.completion import CompletionRequest
+from providers.errors import OutsideResidency
 from providers.http.wire import WireClient
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,12 @@ class LaneContext:
     def wire_request(
         self, provider: str, model: str, request: GatewayRequest
     ) -> tuple[WireClient, CompletionRequest]:
-        """Return the provider, and a request as it gets it."""
+        """Return the provider, and a request as it gets it in a batch.
+
+        Raises :class:`OutsideResidency` if its data must stay anywhere.
+        """
+        if request.chat.residency:
+            raise OutsideResidency(provider, request.chat.residency)
         client = self.providers[provider]
         assert isinstance(client, WireClient)
         return client, CompletionRequest(model, request.chat, self.lacks(provider, model))

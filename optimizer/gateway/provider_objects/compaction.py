@@ -14,8 +14,8 @@ from typing import Any
 
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import GatewayRequest
-from optimizer.domain.result import CompletionResult, NotAllowed
+from optimizer.domain.request import GatewayRequest, residency_of_request
+from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
 from optimizer.gateway.embeddings import afforded, named_decision
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
@@ -26,6 +26,7 @@ from providers.http.side_calls import SideCall
 from providers.http.transport import client_headers
 from providers.large_json import write_large
 from providers.openai.client import OpenAIOwnProvider
+from providers.residency import NO_RESIDENCY
 from providers.resilience import Attempt, ResilientCaller
 from providers.usage import read_usage
 from routing.models import ModelRef
@@ -56,6 +57,11 @@ class OwnCalls:
         self._budgets = budgets
         self._unfinished = UnfinishedCalls(accounting, "Compaction")
 
+    @property
+    def guarded(self) -> bool:
+        """Whether guard rails stand before calls of models: these would pass them by."""
+        return self._caller.guard is not None
+
     async def drain(self) -> None:
         """Wait until all requests that ended without an answer are recorded."""
         await self._unfinished.drain()
@@ -79,13 +85,23 @@ class OwnCalls:
         raise NotAllowed(f"This API key does not allow the model '{request.requested_model}'.")
 
     async def pass_on(
-        self, path: str, body: Mapping[str, Any], model: ModelRef, *, large: bool = False
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        model: ModelRef,
+        *,
+        large: bool = False,
+        residency: frozenset[str] = NO_RESIDENCY,
     ) -> PassedAnswer:
         """Send ``body`` with the name of the model. Raises :class:`ProviderError`.
 
-        A ``large`` body is written on a thread.
+        A ``large`` body is written on a thread. ``residency`` are regions that it must not leave.
         """
         self._caller.may_call()
+        if self.guarded:
+            raise NotAllowed(PASSED_UNREAD)
+        if residency:
+            self._caller.must_stay_within(model.provider, residency)
         provider = self._caller.providers[model.provider]
         assert isinstance(provider, OpenAIOwnProvider)
         sent = {k: v for k, v in body.items() if k != "optimizer"} | {"model": model.model}
@@ -151,7 +167,10 @@ class OwnCalls:
         """Return OpenAI's answer; a call that fails is added to ``attempts``."""
         error: ProviderError | None = None
         try:
-            answer = await self.pass_on("/responses/compact", body, model, large=request.chat.large)
+            answer = await self.pass_on(
+                "/responses/compact", body, model,
+                large=request.chat.large, residency=residency_of_request(request),
+            )  # fmt: skip
             if answer.status >= 400:
                 error = error_for_status(model.provider, answer.status)
             return answer

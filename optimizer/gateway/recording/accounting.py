@@ -32,6 +32,7 @@ from optimizer.gateway.recording.ledger_entries import (
     PricedAnswer,
     Timing,
     describe_attempts,
+    describe_rails,
 )
 from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.attempts import UNSERVED
@@ -257,7 +258,12 @@ class Accounting:
             decision=decision,
             error_code=code or (attempts[-1].error if attempts else "no_provider"),
             error_detail=detail or failure_summary(attempts),
-            charges=Charges(None, _ZERO, describe_attempts(attempts, zeros))
+            charges=Charges(
+                None,
+                _ZERO,
+                describe_attempts(attempts, zeros),
+                describe_rails(attempts, zeros),
+            )
             if unpriced
             else self._charges(_ZERO, attempts),
             latency_ms=milliseconds_since(started),
@@ -364,7 +370,8 @@ class Accounting:
         costs = [self._prices.charged(a.provider, a.model, a.usage) for a in attempts]
         failed = sum(costs, _ZERO)
         cost = None if answer_cost is None else answer_cost + failed
-        return Charges(cost, failed, describe_attempts(attempts, costs))
+        described = describe_attempts(attempts, costs)
+        return Charges(cost, failed, described, describe_rails(attempts, costs))
 
     def _baseline(
         self,

@@ -86,11 +86,15 @@ class CallClock:
 
 @frozen
 class Charges:
-    """What a request cost in USD; ``failed`` is the part of ``cost`` for failed attempts."""
+    """What a request cost in USD; ``failed`` is the part of ``cost`` for failed attempts.
+
+    ``rails`` is what guard rails found, ``None`` where there are none.
+    """
 
     cost: Decimal | None
     failed: Decimal
     attempts: list[dict[str, Any]]
+    rails: list[dict[str, Any]] | None = None
 
 
 @frozen
@@ -153,6 +157,7 @@ class LedgerEntryBuilder:
                 **self._request_fields(analyzed, decision, prompt_fields),
                 "provider": completion.provider,
                 "model": completion.model,
+                "member": completion.member,
                 "tokens_in": usage.total_input_tokens,
                 "tokens_out": usage.total_output_tokens,
                 "cache_read_tokens": usage.cache_read_tokens,
@@ -174,6 +179,7 @@ class LedgerEntryBuilder:
                 "provider_ms": timing.provider,
                 "ttft_ms": timing.first_token,
                 "attempts": charges.attempts,
+                "guardrails": charges.rails,
             }
         )
         if answer.cut_off:
@@ -262,6 +268,7 @@ class LedgerEntryBuilder:
                 "failed_cost": charges.failed,
                 "latency_ms": latency_ms,
                 "attempts": charges.attempts,
+                "guardrails": charges.rails,
                 "usage_estimated": any(tried.get("estimated") for tried in charges.attempts),
                 "error_code": error_code,
                 "error_detail": error_detail,
@@ -402,7 +409,10 @@ def billed_units(usage: Usage) -> dict[str, Any] | None:
 def describe_attempts(
     attempts: Sequence[Attempt], costs: Sequence[Decimal]
 ) -> list[dict[str, Any]]:
-    """Return failed attempts as they are stored and shown: without secrets and prompts."""
+    """Return failed attempts as they are stored and shown: without secrets and prompts.
+
+    What guard rails found is no attempt: see :func:`describe_rails`.
+    """
     return [
         {
             "provider": attempt.provider,
@@ -412,10 +422,23 @@ def describe_attempts(
             "status": attempt.status,
             "cost": cost,
             **({"service_tier": attempt.service_tier} if attempt.service_tier else {}),
+            **({"member": attempt.member} if attempt.member else {}),
             **_used(attempt.usage),
         }
         for attempt, cost in zip(attempts, costs, strict=True)
+        if attempt.rail is None
     ]
+
+
+def describe_rails(
+    attempts: Sequence[Attempt], costs: Sequence[Decimal]
+) -> list[dict[str, Any]] | None:
+    """Return what guard rails found as it is stored and shown, ``None`` for nothing."""
+    return [
+        {**attempt.rail, "cost": cost}
+        for attempt, cost in zip(attempts, costs, strict=True)
+        if attempt.rail is not None
+    ] or None
 
 
 def _used(usage: Usage | None) -> dict[str, Any]:

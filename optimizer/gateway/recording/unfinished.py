@@ -19,12 +19,14 @@ from optimizer.budgets.reservations import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.result import (
     BudgetExceeded,
+    GuardrailRefused,
     NotCached,
     RoutingUnavailable,
     UnknownInputRefused,
 )
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.shared.tasks import Background
+from providers.attempts import GUARDRAIL_FAILED, GUARDRAIL_REFUSED, CallRefused
 from providers.completion import Completion
 from providers.errors import ClientGone, ProviderError
 from providers.resilience import AllProvidersFailed, Attempt
@@ -106,6 +108,9 @@ class UnfinishedCalls:
             call.reservation.hand_to(settling)
         if not isinstance(error, asyncio.CancelledError):
             await asyncio.shield(settling)
+        if isinstance(error, CallRefused):
+            recorded_for = call.analyzed.request.request_id
+            return GuardrailRefused(error, recorded_for=recorded_for)
         if isinstance(error, AllProvidersFailed):
             return RoutingUnavailable(
                 f"{self._what} unavailable: every provider failed.",
@@ -143,7 +148,8 @@ class UnfinishedCalls:
     async def _settle(self, call: UnfinishedCall, error: BaseException) -> None:
         attempts = call.charged
         recorded = isinstance(error, RoutingUnavailable)
-        if not recorded and (attempts or not isinstance(error, _REFUSALS)):
+        called = any(attempt.rail is None for attempt in attempts)
+        if not recorded and (called or not isinstance(error, _REFUSALS)):
             recorded = await self._record(call, attempts, error)
         # What may have been charged and is recorded nowhere stays held.
         if call.reservation is not None and (recorded or not attempts):
@@ -181,6 +187,8 @@ def _reason(attempts: Sequence[Attempt], error: BaseException) -> tuple[str, str
     """Return the error code and what it means, both empty where the attempts say it."""
     if isinstance(error, asyncio.CancelledError):
         return ClientGone.code, "" if attempts else "The client disconnected before a call."
+    if isinstance(error, CallRefused):
+        return GUARDRAIL_FAILED if error.unavailable else GUARDRAIL_REFUSED, error.reason
     if isinstance(error, (AllProvidersFailed, BudgetsUnavailable, ProviderError)):
         return "", ""
     # The exception's text may hold a prompt; its type does not.

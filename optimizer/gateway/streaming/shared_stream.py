@@ -271,6 +271,8 @@ class SharedStream:
         self._deadline.cancel()
         timing = self._clock.timing(self._first_token)
         completion = self._builder.completion()
+        if self._opened.member:
+            completion = replace(completion, member=self._opened.member)
         try:
             return await self._accounting.record_answer(
                 self._call.analyzed,

@@ -71,6 +71,10 @@ class Command(TeachingCommand):
             help="refuse a request rather than leave out fields that a model does not take",
         )  # fmt: skip
         parser.add_argument(
+            "--residency", action="append", metavar="REGION",
+            help="region that the data of its requests must not leave (repeatable)",
+        )  # fmt: skip
+        parser.add_argument(
             "--expires", type=int, metavar="DAYS", help="days it is valid (default: forever)"
         )
 
@@ -99,6 +103,7 @@ class Command(TeachingCommand):
             cost_cap=options["cap"],
             auto_route=options["auto_route"],
             strict=options["strict"],
+            residency=sorted(options["residency"] or ()),
         )
         if options["expires"]:
             key.expires_at = timezone.now() + timedelta(days=options["expires"])

@@ -120,6 +120,8 @@ def describe_action(rule: Rule) -> str:
         actions.append(f"at most {rule.latency_cap:g} s")
     if rule.deadline is not None:
         actions.append(f"deadline {duration_text(rule.deadline)}")
+    if rule.residency:
+        actions.append(f"data stays in {' and '.join(sorted(rule.residency))}")
     if rule.answer_note:
         actions.append(f"note “{rule.answer_note}”")
     return "; ".join(actions)

@@ -19,7 +19,7 @@ from optimizer import __version__
 from optimizer.monitoring.shared_metrics import metrics_shared
 from optimizer.wiring.build import installed_catalogue, local_enabled
 from optimizer.wiring.operation.providers import environment_with_stored_keys
-from providers.registry import is_configured
+from providers.registry import configured_names
 
 _MOST_FILES = 65_536
 
@@ -110,7 +110,7 @@ class Command(TeachingCommand):
         console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         catalogue = installed_catalogue()
         environment = environment_with_stored_keys(catalogue)
-        configured = [n for n, p in catalogue.providers.items() if is_configured(p, environment)]
+        configured = configured_names(catalogue, environment)
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
         base = f"http://{shown}:{port}"
         console.print(f"[bold]AI Cost Optimizer {__version__}[/bold] on {base}")

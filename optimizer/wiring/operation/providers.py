@@ -21,6 +21,7 @@ from analytics.operation.provider_keys import (
     provider_keys_stored,
     provider_keys_version,
 )
+from optimizer.shared.pool_members import SharedMembers
 from optimizer.shared.snapshot import Snapshot
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.operation.catalogue_models import ActiveCatalogue
@@ -72,6 +73,7 @@ class ActiveProviders:
         registry: ProviderRegistry,
         caller: ResilientCaller,
         pools: SharedKeys,
+        members: SharedMembers,
         uses_local: Callable[[Mapping[str, str]], bool],
         models: ActiveCatalogue,
     ) -> None:
@@ -81,6 +83,7 @@ class ActiveProviders:
         self._registry = registry
         self._caller = caller
         self._pools = pools
+        self._members = members
         self._uses_local = uses_local
         self._keys = Snapshot(provider_keys_stored, provider_keys_version)
         self._off = Snapshot(models_off, model_switches_version)
@@ -192,6 +195,7 @@ class ActiveProviders:
         self._running = environment
         self._registry.configure(environment, local=self._uses_local(environment))
         self._pools.follow(self._registry.key_pools())
+        self._members.follow()
         for name, client in self._registry.providers.items():
             if before.get(name) is not client:
                 # What the old keys were refused says nothing of the new ones.

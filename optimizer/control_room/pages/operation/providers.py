@@ -70,6 +70,7 @@ def providers_page(request: HttpRequest) -> HttpResponse:
             (standing, [(key, standing.unused_because(key)) for key in standing.stored])
             for standing in standings
         ],
+        "pools": get_services().caller.pools.values(),
         "form": form,
         "may_add": user.has_perm("analytics.add_providerkey"),
         "may_remove": user.has_perm("analytics.delete_providerkey"),

@@ -30,6 +30,7 @@ from providers.resilience import (
     OpenStream,
     ResilientCaller,
 )
+from providers.values import changed
 from routing.models import ModelRef
 
 logger = logging.getLogger(__name__)
@@ -171,6 +172,8 @@ class Walk:
     async def _ask(self, model: ModelRef, chat: Chat, why: str) -> Completion | None:
         """Return a model's answer for a check; what it costs is charged to the request."""
         attempts: list[Attempt] = []
+        if residency := self.analyzed.request.chat.residency:
+            chat = changed(chat, residency=residency)
         try:
             # The money is held since the beginning.
             answer = await self.caller.call(

@@ -190,7 +190,7 @@ class RestoringCaller:
         )
         rounds = Rounds(self._sending, self._asked, chat)
         stream = OpenStream(opened.provider, opened.request, opened.events, opened.attempts)
-        stream.headers = opened.headers
+        stream.headers, stream.member = opened.headers, opened.member
         served = (opened.provider, opened.request.model)
 
         async def following(paid: Sequence[Attempt]) -> OpenStream:

@@ -1,0 +1,1 @@
+"""Guard rails: what is changed, checked and refused before and after each call of a model."""

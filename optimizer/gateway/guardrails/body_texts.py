@@ -1,0 +1,108 @@
+"""Where texts of people stand in a chat and in the body of a request, on every wire.
+
+Bodies are walked by the names of fields. What is signed, sealed or names something is left alone:
+reasoning and its signatures, ids, models, tools, schemas, media.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from providers.chat import Chat, File, Message, Part, Text, ToolCall, ToolResult
+from providers.values import changed
+
+Change = Callable[[str], str]
+
+_TEXTS = frozenset({
+    "text", "content", "input", "output", "instructions", "system", "arguments", "prompt", "query",
+    "title", "context", "refusal", "user", "safety_identifier", "suffix",
+})  # fmt: skip
+# Objects of the client's own, in which every text counts.
+_OWN = frozenset({"input", "args", "response", "metadata", "labels", "arguments", "output"})
+_LEFT_ALONE = frozenset({
+    "tools", "functions", "response_format", "schema", "model", "signature", "thinking", "data",
+    "thoughtSignature", "thought_signature", "encrypted_content", "image_url", "file_data", "url",
+    "inlineData", "inline_data", "source", "reasoning", "reasoning_details", "input_audio",
+})  # fmt: skip
+_SEALED = frozenset({"thinking", "redacted_thinking", "reasoning", "compaction"})
+
+
+def changed_body(value: Any, change: Change, name: str = "", *, own: bool = False) -> Any:
+    """Return a body of JSON with the texts of people changed; what is the same stays itself."""
+    if isinstance(value, str):
+        return change(value) if own or name in _TEXTS else value
+    if isinstance(value, list):
+        items = [changed_body(item, change, name, own=own) for item in value]
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else items
+    if not isinstance(value, Mapping):
+        return value
+    if not own and (value.get("type") in _SEALED or value.get("thought") is True):
+        return value
+    fields = {
+        key: item
+        if key in _LEFT_ALONE and not own
+        else changed_body(item, change, key, own=own or (key in _OWN and isinstance(item, Mapping)))
+        for key, item in value.items()
+    }
+    return value if all(fields[key] is value[key] for key in value) else fields
+
+
+def changed_chat(chat: Chat, change: Change) -> Chat:
+    """Return a chat with the texts of people changed, in its messages and in its source."""
+    messages = tuple(changed_message(message, change) for message in chat.messages)
+    source = chat.source
+    if source is not None:
+        body = changed_body(source.body, change)
+        source = source if body is source.body else changed(source, body=body)
+    same = all(new is old for new, old in zip(messages, chat.messages, strict=True))
+    user = change(chat.user) if chat.user else chat.user
+    if same and source is chat.source and user == chat.user:
+        return chat
+    return changed(chat, messages=chat.messages if same else messages, source=source, user=user)
+
+
+def changed_message(message: Message, change: Change) -> Message:
+    """Return a message with its texts changed."""
+    parts = tuple(_changed_part(part, change) for part in message.parts)
+    same = all(new is old for new, old in zip(parts, message.parts, strict=True))
+    return message if same else changed(message, parts=parts)
+
+
+def _changed_part(part: Any, change: Change) -> Any:
+    if isinstance(part, Text):
+        text = change(part.text)
+        return part if text == part.text else changed(part, text=text)
+    if isinstance(part, ToolCall):
+        text = change(part.arguments)
+        return part if text == part.arguments else changed(part, arguments=text)
+    if isinstance(part, File) and part.text:
+        text = change(part.text)
+        return part if text == part.text else changed(part, text=text)
+    if isinstance(part, ToolResult):
+        content = tuple(_changed_part(inner, change) for inner in part.content)
+        same = all(new is old for new, old in zip(content, part.content, strict=True))
+        return part if same else changed(part, content=content)
+    return part
+
+
+def new_text(chat: Chat) -> str:
+    """Return what came in since the model answered last: of people, and of tools."""
+    texts: list[str] = []
+    for message in reversed(chat.messages):
+        if message.role == "assistant":
+            break
+        if message.role == "user":
+            texts[:0] = _texts_of(message.parts)
+    return "\n\n".join(filter(None, texts))
+
+
+def _texts_of(parts: tuple[Part, ...]) -> list[str]:
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, (Text, File)):
+            texts.append(part.text)
+        elif isinstance(part, ToolResult):
+            texts += [inner.text for inner in part.content if isinstance(inner, (Text, File))]
+    return texts

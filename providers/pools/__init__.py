@@ -1,0 +1,1 @@
+"""Pools: several keys, deployments and regions that serve the same models."""

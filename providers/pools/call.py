@@ -1,0 +1,131 @@
+"""One call of a member: what is measured of it, and what its answer is marked with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import aclosing
+from typing import TypeVar
+
+from providers.completion import Completion
+from providers.errors import ProviderError
+from providers.events import Event, UsageReported
+from providers.fallback import FallbackState
+from providers.opened_stream import OpenStream
+from providers.pools.member import Member
+from providers.pools.pool import MemberPool
+from providers.pools.rate_headers import limits_left
+from providers.values import changed
+
+Made = TypeVar("Made")
+
+
+class PooledCall:
+    """One call of a pool's member. It ends once: by an answer, its stream's end, or an error.
+
+    ``tokens`` are those of its input. ``learns`` is whether an error says something of the member.
+    """
+
+    __slots__ = ("_began", "_ended", "_learns", "_model", "_pool", "_tokens", "member")
+
+    def __init__(
+        self, pool: MemberPool, member: Member, model: str, tokens: int = 0, *, learns: bool = True
+    ) -> None:
+        self.member = member
+        self._pool = pool
+        self._model = model
+        self._tokens = tokens
+        self._learns = learns
+        self._began = 0.0
+        self._ended = True
+
+    @classmethod
+    def of(cls, pool: MemberPool, state: FallbackState) -> PooledCall:
+        """Return the call of the member that is to be called for a request.
+
+        Raises :class:`providers.errors.OutsideResidency`.
+        """
+        summary, model = state.summary, state.current[1]
+        chat = summary.chat
+        tokens = chat.estimated_tokens() if chat is not None else 0
+        state.pool, state.member = pool, None
+        state.member = pool.choose(
+            model, chat, summary.caller, summary.residency, state.tried, tokens
+        )
+        # That another service tier has no capacity says nothing of the member.
+        return cls(pool, state.member, model, tokens, learns=not state.service_tier)
+
+    async def answer(self, call: Awaitable[Made]) -> Made:
+        """Return what ``call`` of the member delivers. Raises :class:`ProviderError`."""
+        self._began, self._ended = self._pool.clock(), False
+        self._pool.begins(self.member, self._model, self._tokens)
+        try:
+            made = await call
+        except ProviderError as error:
+            self._fail(error)
+            raise
+        except BaseException:
+            self._end()
+            raise
+        return self._answered(made)
+
+    def _answered(self, made: Made) -> Made:
+        """Return what the member delivered, marked as its answer; a stream ends the call later."""
+        opened = self._pool.clock() - self._began
+        self._pool.answers(self.member, self._model, self._began)
+        if isinstance(made, OpenStream):
+            self.member.opening.add(opened, self._pool.clock())
+            made.member = self.member.name
+            made.events = self._followed(made.events)
+            return made
+        if isinstance(made, Completion):
+            self._measure(opened, made.usage.output_tokens)
+            usage = self.member.priced(made.usage)
+            made = changed(made, member=self.member.name, usage=usage)
+        self._end()
+        return made
+
+    def _fail(self, error: ProviderError) -> None:
+        """End the call by the member's error."""
+        self._note_limits(error.headers)
+        if error.usage is not None:
+            error.usage = self.member.priced(error.usage)
+        if self._learns:
+            self._pool.fails(self.member, self._model, self._began, error)
+        self._end()
+
+    def _end(self) -> None:
+        """End the call."""
+        if not self._ended:
+            self._ended = True
+            self.member.busy -= 1
+
+    def _measure(self, seconds: float, tokens: int) -> None:
+        """Share the time of a whole answer between its beginning and its tokens."""
+        now, member = self._pool.clock(), self.member
+        opening = member.opening.value if member.opening.at else seconds
+        if tokens > 0 and seconds > opening:
+            member.per_token.add((seconds - opening) / tokens, now)
+        member.opening.add(min(seconds, opening) if tokens > 1 else seconds, now)
+
+    async def _followed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        opened, tokens = self._pool.clock(), 0
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, UsageReported):
+                        tokens = event.usage.output_tokens
+                        event = UsageReported(self.member.priced(event.usage))
+                    yield event
+            if tokens > 1:
+                now = self._pool.clock()
+                self.member.per_token.add((now - opened) / tokens, now)
+        except ProviderError as error:
+            self._pool.fails(self.member, self._model, self._began, error)
+            raise
+        finally:
+            self._end()
+
+    def _note_limits(self, headers: Mapping[str, str]) -> None:
+        limits = limits_left(headers) if headers else None
+        if limits is not None:
+            self.member.note_limits(self._model, limits, self._pool.clock())

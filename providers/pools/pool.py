@@ -1,0 +1,265 @@
+"""A pool of members that serve the models of one provider, and what it learns of each.
+
+The state is in this process, so that a call needs no network. Code that shares it with other
+workers sets :attr:`MemberPool.on_change`, and passes on what others found with
+:meth:`MemberPool.spare`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from providers.chat import Chat
+from providers.cooldowns import Cooldowns
+from providers.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    InsufficientCredit,
+    ModelNotFound,
+    OutsideResidency,
+    PermissionDenied,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+)
+from providers.pools.choosing import chosen, conversation_of
+from providers.pools.member import Member
+from providers.pools.rate_headers import limits_left
+from providers.pools.spec import Choice
+from providers.residency import NO_RESIDENCY, residency_features
+
+logger = logging.getLogger(__name__)
+
+_REFUSED_FOR = 300.0
+"""Seconds for which a member is spared whose key is wrong or whose account has no credit."""
+_ONCE_MORE = 2.0
+"""Seconds for which a member is spared that fails again after another worker found it failing."""
+_PROBE_SECONDS = 10.0
+_OF_THE_KEY = (AuthenticationFailed, InsufficientCredit)
+_OF_THE_MODEL = (PermissionDenied, ModelNotFound)
+_FAULTS = (ProviderUnavailable, ConnectionFailed, ProviderTimeout)
+_ANOTHER_MAY_ANSWER = (RateLimited, ProviderUnavailable, ConnectionFailed, *_OF_THE_KEY,
+                       *_OF_THE_MODEL)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """A member as an operator sees it; its key is no part of it.
+
+    ``spared`` are the seconds for which it is not called, ``spared_models`` those of its models.
+    ``seconds`` is how long an answer of usual length takes, ``left`` the least share (0-1) of its
+    rate limits; both are ``None`` while unknown. ``share`` is its share of the answers.
+    """
+
+    name: str
+    weight: float
+    regions: tuple[str, ...]
+    committed: bool
+    busy: int
+    answered: int
+    failed: int
+    share: float
+    spared: float
+    spared_models: dict[str, float]
+    last_error: str
+    seconds: float | None
+    left: float | None
+
+    @property
+    def share_percent(self) -> float:
+        """Its share of the answers in percent."""
+        return 100 * self.share
+
+    @property
+    def left_percent(self) -> float | None:
+        """The least share of its rate limits that is left, in percent."""
+        return None if self.left is None else 100 * self.left
+
+
+class MemberPool:
+    """The members of one provider. ``clock`` returns seconds.
+
+    ``on_change`` is called with a member's name, a model ("" for all) and the seconds for which
+    it is spared, 0 if it answers again.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        members: Sequence[Member],
+        choose: Choice = "weights",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.provider = provider
+        self.members = tuple(members)
+        self.on_change: Callable[[str, str, float], None] = lambda member, model, seconds: None
+        self.clock = clock
+        self._choose: Choice = choose
+        self._cooldowns = Cooldowns(clock)
+
+    def listen(self) -> None:
+        """Take what the answers of the members say of their rate limits from now on."""
+        for member in self.members:
+            member.client.on_headers = partial(self._note_headers, member)
+
+    def _note_headers(self, member: Member, model: str, headers: Mapping[str, str]) -> None:
+        limits = limits_left(headers)
+        if limits is not None:
+            member.note_limits(model, limits, self.clock())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.provider}: {len(self.members)} members>"
+
+    def choose(
+        self,
+        model: str,
+        chat: Chat | None,
+        caller: str,
+        residency: frozenset[str],
+        tried: Collection[str] = (),
+        tokens: int = 0,
+    ) -> Member:
+        """Return the member that is to take a call of ``caller``, not one of ``tried`` if possible.
+
+        ``tokens`` are the estimated ones of its input. Where no member is ready, it is the one that
+        is spared for the shortest time. Raises :class:`providers.errors.OutsideResidency` if none
+        has the model within all regions of ``residency``.
+        """
+        able = [member for member in self.members if member.serves(model, residency)]
+        if not able:
+            raise self._unable(model, residency)
+        fresh = [member for member in able if member.name not in tried] or able
+        now = self.clock()
+        well = fresh
+        if self._cooldowns.models:
+            well = [member for member in fresh if self._is_well(member, model, now)]
+        ready = [member for member in well if member.has_room(model, tokens, now)]
+        conversation = b"" if chat is None else conversation_of(chat, tokens, caller)
+        if ready or well:
+            return chosen(ready or well, self._choose, model, conversation, now)
+        return min(fresh, key=lambda member: (self.spared_for(member, model), member.failed))
+
+    def has_another(
+        self, model: str, residency: frozenset[str], tried: Collection[str], error: ProviderError
+    ) -> bool:
+        """Return whether a member that was not tried may answer where one failed so."""
+        if not isinstance(error, _ANOTHER_MAY_ANSWER):
+            return False
+        return any(m.name not in tried and m.serves(model, residency) for m in self.members)
+
+    def answers(self, member: Member, model: str, began: float) -> None:
+        """Forget what a member was spared for before the call that it answers ``began``."""
+        member.answered += 1
+        member.probing_until = 0.0
+        if not self._cooldowns.models:
+            return
+        for name in ("", model):
+            cooldown = self._cooldowns.models.get((member.name, name))
+            if cooldown is not None and cooldown.received <= began:
+                self._cooldowns.answered(member.name, name)
+                self.on_change(member.name, name, 0.0)
+
+    def fails(self, member: Member, model: str, began: float, error: ProviderError) -> None:
+        """Spare a member for what its error says of its key, of one model, or of itself."""
+        member.failed += 1
+        member.last_error = error.message
+        member.probing_until = 0.0
+        name, seconds = "", error.retry_after
+        if isinstance(error, _OF_THE_KEY):
+            seconds = _REFUSED_FOR
+        elif isinstance(error, _OF_THE_MODEL):
+            name, seconds = model, _REFUSED_FOR
+        elif isinstance(error, RateLimited):
+            name = model  # keys have limits by model
+        elif not isinstance(error, _FAULTS):
+            return  # it is the request's own
+        known = self._cooldowns.models.get((member.name, name))
+        if seconds is None and known is not None and known.received > began:
+            return  # the calls that were in progress then say the same once more
+        if seconds is None and known is not None and not known.guess:
+            seconds = _ONCE_MORE  # another worker began to count
+        self._cooldowns.limited(member.name, name, seconds)
+        spared = self._cooldowns.remaining(member.name, name)
+        self.on_change(member.name, name, spared)
+        limited = isinstance(error, RateLimited)
+        logger.log(
+            logging.INFO if limited else logging.WARNING,
+            "Member %s of the pool %s is spared for %.0f s: it %s",
+            member.name, self.provider, spared, error.message,
+        )  # fmt: skip
+
+    def spare(self, name: str, model: str, seconds: float) -> None:
+        """Take over what another worker found: how long a member is spared, 0 if it answers."""
+        if all(member.name != name for member in self.members):
+            return
+        if seconds > 0:
+            self._cooldowns.limited(name, model, min(seconds, 24 * 3600.0))
+        else:
+            self._cooldowns.answered(name, model)
+
+    def spared_for(self, member: Member, model: str = "") -> float:
+        """Return the seconds for which a member is not called, 0 if it is."""
+        remaining = self._cooldowns.remaining
+        return max(remaining(member.name, ""), remaining(member.name, model))
+
+    def shortest_wait(self, model: str, residency: frozenset[str]) -> float:
+        """Return the seconds until the first member that may serve the model is called again."""
+        waits = [self.spared_for(m, model) for m in self.members if m.serves(model, residency)]
+        return min(waits, default=0.0)
+
+    def residencies(self, model: str) -> frozenset[str]:
+        """Return the features of the regions within which a member serves the model."""
+        able = (member for member in self.members if member.serves(model, NO_RESIDENCY))
+        return frozenset().union(*(residency_features(member.spec.regions) for member in able))
+
+    def states(self) -> list[MemberState]:
+        """Return the members as they are now."""
+        now, spared = self.clock(), self._cooldowns.all()
+        total = sum(member.answered for member in self.members)
+        return [
+            MemberState(
+                name=member.name,
+                weight=member.spec.weight,
+                regions=tuple(sorted(member.spec.regions)),
+                committed=member.spec.committed,
+                busy=member.busy,
+                answered=member.answered,
+                failed=member.failed,
+                share=member.answered / total if total else 0.0,
+                spared=self._cooldowns.remaining(member.name, ""),
+                spared_models={
+                    model: left for (name, model), left in spared.items()
+                    if name == member.name and model
+                },
+                last_error=member.last_error,
+                seconds=member.expected_seconds,
+                left=member.least_left(now),
+            )
+            for member in self.members
+        ]  # fmt: skip
+
+    def _is_well(self, member: Member, model: str, now: float) -> bool:
+        """Return whether a member is not spared; one that was gets one call first, as a probe."""
+        known = self._cooldowns.models
+        if self.spared_for(member, model):
+            return False
+        if (member.name, "") not in known and (member.name, model) not in known:
+            return True
+        return now >= member.probing_until
+
+    def begins(self, member: Member, model: str, tokens: int) -> None:
+        """Note that a call of a member begins; the first one after it was spared is a probe."""
+        member.begin(model, tokens)
+        known = self._cooldowns.models
+        if known and ((member.name, "") in known or (member.name, model) in known):
+            member.probing_until = self.clock() + _PROBE_SECONDS
+
+    def _unable(self, model: str, residency: frozenset[str]) -> ProviderError:
+        if residency:
+            return OutsideResidency(self.provider, residency)
+        return ModelNotFound(self.provider, "has no member that serves this model")

@@ -1,0 +1,124 @@
+"""Where texts of people stand in a body, and placeholders that a stream cuts anywhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizer.gateway.guardrails.body_texts import changed_body, new_text
+from optimizer.gateway.guardrails.restoring import restored_events
+from providers.chat import Chat, Message, Text, ToolResult
+from providers.events import Event, Finished, Relayed, Started, TextDelta, ToolArguments
+
+VALUES = {"<EMAIL_1>": 'a"n', "<EMAIL_12>": "bob"}
+
+
+async def events_of(*events: Event) -> AsyncGenerator[Event, None]:
+    for event in events:
+        yield event
+
+
+async def restored(*events: Event) -> list[Event]:
+    return [event async for event in restored_events(events_of(*events), VALUES)]
+
+
+def pieces_of(text: str, cuts: list[int]) -> list[str]:
+    places = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
+    return [text[a:b] for a, b in itertools.pairwise(places)]
+
+
+@given(
+    st.lists(st.sampled_from(["<EMAIL_1>", "<EMAIL_12>", "<EMAIL_9>", "<", "a < b", "<B>", "x"])),
+    st.lists(st.integers(0, 60)),
+)
+async def test_wherever_a_stream_is_cut_the_text_is_whole(
+    words: list[str], cuts: list[int]
+) -> None:
+    text = "".join(words)
+    given_events = await restored(
+        Started(relayed=True), *map(TextDelta, pieces_of(text, cuts)), Finished("stop")
+    )
+    wanted = text
+    for placeholder, value in VALUES.items():
+        wanted = wanted.replace(placeholder, value)
+    assert "".join(e.text for e in given_events if isinstance(e, TextDelta)) == wanted
+    assert isinstance(given_events[-1], Finished)
+
+
+async def test_arguments_stay_json_and_the_provider_s_own_messages_are_left_out() -> None:
+    given_events = await restored(
+        Started(relayed=True),
+        ToolArguments(0, '{"to": "<EMAIL'),
+        Relayed("", "{}", {}),
+        ToolArguments(1, "<EMAIL_12>"),
+        ToolArguments(0, '_1>"}'),
+        Finished("tool_calls"),
+    )
+    assert given_events[0] == Started(relayed=False)
+    texts: dict[int, str] = {0: "", 1: ""}
+    for event in given_events:
+        assert not isinstance(event, Relayed)
+        if isinstance(event, ToolArguments):
+            texts[event.index] += event.text
+    assert texts == {0: '{"to": "a\\"n"}', 1: "bob"}
+
+
+def test_bodies_of_all_wires_by_the_names_of_their_fields() -> None:
+    body: dict[str, Any] = {
+        "model": "me",
+        "system": [{"type": "text", "text": "me"}],
+        "user": "me",
+        "metadata": {"who": "me"},
+        "tools": [{"name": "me", "description": "me"}],
+        "messages": [
+            {"role": "user", "name": "me", "content": "me"},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "me", "signature": "me"},
+                {"type": "text", "text": "me"},
+                {"type": "tool_use", "id": "me", "name": "me", "input": {"a": {"b": ["me"]}}},
+            ]},
+            {"role": "assistant", "tool_calls": [
+                {"id": "me", "function": {"name": "me", "arguments": '{"a":"me"}'}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "me", "content": "me"},
+                {"type": "image", "source": {"type": "base64", "data": "me"}},
+                {"type": "image_url", "image_url": {"url": "me"}},
+            ]},
+        ],
+        "input": [
+            {"type": "message", "content": [{"type": "input_text", "text": "me"}]},
+            {"type": "function_call_output", "call_id": "me", "output": "me"},
+            {"type": "reasoning", "encrypted_content": "me", "summary": [{"text": "me"}]},
+        ],
+        "contents": [{"role": "me", "parts": [
+            {"text": "me"},
+            {"text": "me", "thought": True, "thoughtSignature": "me"},
+            {"functionCall": {"name": "me", "args": {"a": "me"}}},
+            {"functionResponse": {"name": "me", "response": {"a": "me"}}},
+            {"inlineData": {"mimeType": "me", "data": "me"}},
+        ]}],
+    }  # fmt: skip
+    before = repr(body)
+    changed = changed_body(body, lambda text: text.replace("me", "<X_1>"))
+    assert repr(body) == before
+    assert repr(changed).count("<X_1>") == 14
+    assert changed["tools"] is body["tools"]
+    assert changed["messages"][1]["content"][0] == body["messages"][1]["content"][0]
+    assert changed_body(body, lambda text: text) is body
+
+
+def test_only_what_came_in_last_is_new() -> None:
+    chat = Chat(
+        (
+            Message("system", (Text("rules"),)),
+            Message("user", (Text("before"),)),
+            Message("assistant", (Text("answer"),)),
+            Message("user", (ToolResult("c1", (Text("a result"),)), Text("and words"))),
+        )
+    )
+    assert new_text(chat) == "a result\n\nand words"
