@@ -14,6 +14,7 @@ from typing import Any
 from providers.openai.dialect import Dialect, DialectError, read_dialect
 from providers.price_rules import PRICE_UNITS, PriceRule, PriceRuleError, read_rule
 from providers.toml_file import read_toml
+from providers.units import is_image_price
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 WIRES = (
@@ -21,7 +22,7 @@ WIRES = (
     "azure", "azure-claude", "vertex", "vertex-claude", "bedrock", "bedrock-claude",
 )  # fmt: skip
 TIERS = ("simple", "moderate", "complex")
-KINDS = ("chat", "embedding")
+KINDS = ("chat", "embedding", "image", "transcription", "speech", "moderation", "rerank")
 # Fields of [providers.NAME] under which calls are paid by other means than their tokens.
 _EVERY_TIER = "*"
 
@@ -71,11 +72,11 @@ class ProviderSpec:
 class ModelSpec:
     """A model of a provider.
 
-    ``price`` overrides the price table: USD per million tokens by unit, fees per thousand.
-    ``kind`` is "chat"
-    or "embedding". ``lacks`` names features that this model does not support. ``rank`` is
-    the model's place in the catalogue, 0 first. ``snapshot_of`` is the id of the model
-    that this is a dated edition of, else empty.
+    ``price`` overrides the price table: USD per million tokens by unit, fees per thousand, and
+    the units of :mod:`providers.units`. ``kind`` is one of ``KINDS``; the context window of
+    those after the first two is 0, as nothing depends on it. ``lacks`` names features that this
+    model does not support. ``rank`` is the model's place in the catalogue, 0 first.
+    ``snapshot_of`` is the id of the model that this is a dated edition of, else empty.
     """
 
     provider: str
@@ -100,7 +101,8 @@ class ModelSpec:
 class Catalogue:
     """Providers by name, chat models in the order in which they are tried, embedding models.
 
-    ``price_rules`` change the price table, in the order in which they apply.
+    ``price_rules`` change the price table, in the order in which they apply. ``specialised`` are
+    the models for images, audio, moderation and ranking.
     """
 
     providers: Mapping[str, ProviderSpec]
@@ -108,6 +110,12 @@ class Catalogue:
     embeddings: tuple[ModelSpec, ...]
     _by_key: dict[tuple[str, str], ModelSpec] = field(repr=False, compare=False)
     price_rules: tuple[PriceRule, ...] = ()
+    specialised: tuple[ModelSpec, ...] = ()
+
+    @property
+    def all_models(self) -> tuple[ModelSpec, ...]:
+        """The models of every kind."""
+        return (*self.models, *self.embeddings, *self.specialised)
 
     @classmethod
     def of(
@@ -122,7 +130,8 @@ class Catalogue:
         }
         chat = tuple(model for model in models if model.kind == "chat")
         embeddings = tuple(model for model in models if model.kind == "embedding")
-        return cls(providers, chat, embeddings, by_key, price_rules)
+        others = tuple(model for model in models if model.kind not in ("chat", "embedding"))
+        return cls(providers, chat, embeddings, by_key, price_rules, others)
 
     def find(self, provider: str, model: str) -> ModelSpec | None:
         """Return the model with this id or alias, or ``None``."""
@@ -225,8 +234,9 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
         raise CatalogueError(f"{where}: kind must be one of {', '.join(KINDS)}")
     if kind == "chat" and entry.get("tier") not in TIERS:
         raise CatalogueError(f"{where}: tier must be one of {', '.join(TIERS)}")
-    window = entry.get("context_window")
-    if not isinstance(window, int) or window < 1:
+    window = entry.get("context_window", 0)
+    least = 1 if kind in ("chat", "embedding") else 0
+    if not isinstance(window, int) or window < least:
         raise CatalogueError(f"{where}: context_window must be a positive number of tokens")
     return ModelSpec(
         provider=entry["provider"],
@@ -243,10 +253,11 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
 
 
 def _price(where: str, raw: dict[str, Any], kind: str) -> dict[str, Decimal]:
-    required = {"input", "output"} if kind == "chat" else {"input"}
-    if set(raw) - set(PRICE_UNITS) or not required <= set(raw):
+    required = {"chat": {"input", "output"}, "embedding": {"input"}}.get(kind, set())
+    units = {unit for unit in raw if not is_image_price(unit)}
+    if units - set(PRICE_UNITS) or not required <= units or not raw:
         raise CatalogueError(
-            f"{where}: price needs {' and '.join(sorted(required))}, "
+            f"{where}: price needs {' and '.join(sorted(required)) or 'a unit'}, "
             f"and may have {', '.join(sorted(set(PRICE_UNITS) - required))}"
         )
     try:

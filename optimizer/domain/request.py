@@ -17,6 +17,7 @@ from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
 from providers.resilience import Caller
+from providers.specialised.requests import KINDS
 from providers.storable import storable_text
 from providers.tier_attempts import TierAttempt
 from providers.values import changed, frozen
@@ -27,6 +28,8 @@ from routing.rules import Effect
 # The assumed length of a completion, in tokens, where the client sets no limit: for checks
 # against the context window and the cost cap.
 ASSUMED_MAX_TOKENS = 4096
+NO_CHATS = frozenset({"embeddings", *KINDS})
+"""The endpoints, by their names in the ledger, whose requests are no chats."""
 _LONGEST_ID = 128
 _MOST_TURNS = 20
 """Turns of people that are analyzed: earlier ones do not change how hard the last one is."""

@@ -22,13 +22,16 @@ class ManagedModelBody(s.Serializer):
 
     provider = s.CharField()
     model = s.CharField()
-    kind = s.CharField(help_text="chat or embedding")
+    kind = s.CharField(help_text="chat, embedding, image, transcription, speech, …")
     tier = s.CharField()
     on = s.BooleanField(help_text="False if an operator has switched it off.")
     configured = s.BooleanField(help_text="Whether its provider is configured.")
     context_window = s.IntegerField(help_text="tokens")
     input_price = s.FloatField(allow_null=True)
     output_price = s.FloatField(allow_null=True)
+    unit_prices = s.ListField(
+        child=s.CharField(), help_text="Prices by other units, such as $0.36 per hour of audio."
+    )
     price_source = s.CharField()
 
 
@@ -58,7 +61,7 @@ class ManagedModelsViewSet(ManageViewSet):
         services = self.services
         services.operation.refresh()
         catalogue = services.catalogue
-        models = [self._shown(spec) for spec in (*catalogue.models, *catalogue.embeddings)]
+        models = [self._shown(spec) for spec in catalogue.all_models]
         return Response({"data": models})
 
     @extend_schema(
@@ -96,6 +99,8 @@ class ManagedModelsViewSet(ManageViewSet):
     def _shown(self, spec: ModelSpec) -> dict[str, Any]:
         services = self.services
         rates = services.prices.rates(spec.provider, spec.id)
+        units = rates.fees.units if rates is not None else None
+        by_tokens = units is None or units.tokens
         return {
             "provider": spec.provider,
             "model": spec.id,
@@ -104,7 +109,8 @@ class ManagedModelsViewSet(ManageViewSet):
             "on": not services.caller.is_off(spec.provider, spec.id),
             "configured": spec.provider in services.caller.providers,
             "context_window": spec.context_window,
-            "input_price": rates.input.base if rates else None,
-            "output_price": rates.output.base if rates else None,
+            "input_price": rates.input.base if rates and by_tokens else None,
+            "output_price": rates.output.base if rates and by_tokens else None,
+            "unit_prices": units.in_words() if units else [],
             "price_source": services.prices.source(spec.provider, spec.id),
         }
