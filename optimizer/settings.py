@@ -496,7 +496,7 @@ SPECTACULAR_SETTINGS = {
         "ChannelKindEnum": "analytics.models.notification_target.NotificationChannel.Kind",
         "DigestPeriodEnum": "analytics.models.notifications.Digest.Period",
         "DigestScopeEnum": "analytics.models.notifications.Digest.Scope",
-        "ModelKindEnum": "providers.catalogue.KINDS",
+        "ModelKindEnum": "providers.catalogue.TOKEN_KINDS",
         "TemplatePeriodEnum": "analytics.models.developers.KeyTemplate.Period",
     },
     "APPEND_COMPONENTS": {

@@ -17,6 +17,7 @@ from providers.pools.spec import COMMITTED_TIER, PoolSpec, read_pools, regions_o
 from providers.price_rules import PRICE_UNITS, PriceRule, PriceRuleError, read_rule
 from providers.provider_spec import EVERY_TIER, CatalogueError, ProviderSpec
 from providers.toml_file import read_toml
+from providers.units import is_image_price
 
 __all__ = [
     "Catalogue",
@@ -32,20 +33,21 @@ WIRES = (
     "azure", "azure-claude", "vertex", "vertex-claude", "bedrock", "bedrock-claude",
 )  # fmt: skip
 TIERS = ("simple", "moderate", "complex")
-KINDS = ("chat", "embedding")
+TOKEN_KINDS = ("chat", "embedding")
+KINDS = (*TOKEN_KINDS, "image", "transcription", "speech", "moderation", "rerank")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model of a provider.
 
-    ``price`` overrides the price table: USD per million tokens by unit, fees per thousand.
-    ``kind`` is "chat"
-    or "embedding". ``lacks`` names features that this model does not support. ``rank`` is
-    the model's place in the catalogue, 0 first. ``snapshot_of`` is the id of the model
-    that this is a dated edition of, else empty. ``max_output`` is the most tokens that it may be
-    asked for, ``None`` if that is not known. ``able_as`` names a model whose published results it
-    has, if not its own.
+    ``price`` overrides the price table: USD per million tokens by unit, fees per thousand, and
+    the units of :mod:`providers.units`. ``kind`` is one of ``KINDS``; the context window of
+    those after the first two is 0, as nothing depends on it. ``lacks`` names features that this
+    model does not support. ``rank`` is the model's place in the catalogue, 0 first.
+    ``snapshot_of`` is the id of the model that this is a dated edition of, else empty.
+    ``max_output`` is the most tokens that it may be asked for, ``None`` if that is not known.
+    ``able_as`` names a model whose published results it has, if not its own.
     """
 
     provider: str
@@ -75,7 +77,8 @@ class Catalogue:
     ``price_rules`` change the price table, in the order in which they apply. ``of_file`` are the
     (provider, id) pairs that the operator's file describes or disables. ``pools`` are those of
     providers whose models several keys, deployments or regions serve. The object stays the same
-    when operators change its models: :meth:`become`.
+    when operators change its models: :meth:`become`. ``specialised`` are the models for images,
+    audio, moderation and ranking.
     """
 
     providers: Mapping[str, ProviderSpec]
@@ -85,6 +88,12 @@ class Catalogue:
     price_rules: tuple[PriceRule, ...] = ()
     of_file: frozenset[tuple[str, str]] = frozenset()
     pools: Mapping[str, PoolSpec] = field(default_factory=dict)
+    specialised: tuple[ModelSpec, ...] = ()
+
+    @property
+    def all_models(self) -> tuple[ModelSpec, ...]:
+        """The models of every kind."""
+        return (*self.models, *self.embeddings, *self.specialised)
 
     @classmethod
     def of(
@@ -101,11 +110,13 @@ class Catalogue:
         }
         chat = tuple(model for model in models if model.kind == "chat")
         embeddings = tuple(model for model in models if model.kind == "embedding")
-        return cls(providers, chat, embeddings, by_key, price_rules, of_file, pools or {})
+        others = tuple(model for model in models if model.kind not in TOKEN_KINDS)
+        return cls(providers, chat, embeddings, by_key, price_rules, of_file, pools or {}, others)
 
     def become(self, other: Catalogue) -> None:
         """Take the models of ``other``; whoever keeps an index of them must make it anew."""
         self.models, self.embeddings = other.models, other.embeddings
+        self.specialised = other.specialised
         self._by_key = other._by_key
 
     def find(self, provider: str, model: str) -> ModelSpec | None:
@@ -221,8 +232,9 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
         raise CatalogueError(f"{where}: kind must be one of {', '.join(KINDS)}")
     if kind == "chat" and entry.get("tier") not in TIERS:
         raise CatalogueError(f"{where}: tier must be one of {', '.join(TIERS)}")
-    window = entry.get("context_window")
-    if not isinstance(window, int) or window < 1:
+    window = entry.get("context_window", 0)
+    least = 1 if kind in TOKEN_KINDS else 0
+    if not isinstance(window, int) or window < least:
         raise CatalogueError(f"{where}: context_window must be a positive number of tokens")
     most = entry.get("max_output")
     if most is not None and (not isinstance(most, int) or most < 1):
@@ -244,10 +256,11 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
 
 
 def _price(where: str, raw: dict[str, Any], kind: str) -> dict[str, Decimal]:
-    required = {"input", "output"} if kind == "chat" else {"input"}
-    if set(raw) - set(PRICE_UNITS) or not required <= set(raw):
+    required = {"chat": {"input", "output"}, "embedding": {"input"}}.get(kind, set())
+    units = {unit for unit in raw if not is_image_price(unit)}
+    if units - set(PRICE_UNITS) or not required <= units or not raw:
         raise CatalogueError(
-            f"{where}: price needs {' and '.join(sorted(required))}, "
+            f"{where}: price needs {' and '.join(sorted(required)) or 'a unit'}, "
             f"and may have {', '.join(sorted(set(PRICE_UNITS) - required))}"
         )
     try:

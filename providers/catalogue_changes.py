@@ -50,7 +50,7 @@ def changed_catalogue(catalogue: Catalogue, changes: Iterable[ModelChange]) -> C
     A change of a model that the operator's file has, or of a provider that is not there, does
     nothing, nor does a new model that lacks what it needs.
     """
-    models = {(spec.provider, spec.id): spec for spec in (*catalogue.models, *catalogue.embeddings)}
+    models = {(spec.provider, spec.id): spec for spec in catalogue.all_models}
     place = max((spec.rank for spec in models.values()), default=-1) + 1
     for change in changes:
         key = (change.provider, change.model)

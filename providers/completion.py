@@ -23,6 +23,7 @@ from providers.chat import (
 from providers.events import Event
 from providers.large_json import json_pieces
 from providers.token_estimates import estimate_tokens
+from providers.units import Units
 from providers.values import frozen
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -53,6 +54,7 @@ class Usage:
     ``beside`` are calls that the provider made within this one, such as a compaction or an
     image by another model, each with its model, "" for the call's own. Their tokens are not
     among those above. ``by_gateway`` marks such a call that this service made by itself.
+    ``units`` are what a model that is not billed by tokens alone used, ``None`` for all others.
     """
 
     input_tokens: int
@@ -83,12 +85,17 @@ class Usage:
     geography: str = ""
     beside: tuple[tuple[str, Usage], ...] = ()
     by_gateway: bool = False
+    units: Units | None = None
 
     @property
     def has_fees(self) -> bool:
-        """Whether the provider ran tools that have fees."""
+        """Whether the provider ran tools that have fees, or bills other units than tokens."""
         return bool(
-            self.web_searches or self.file_searches or self.code_sessions or self.map_prompts
+            self.web_searches
+            or self.file_searches
+            or self.code_sessions
+            or self.map_prompts
+            or self.units
         )
 
     @property

@@ -22,6 +22,7 @@ from providers.unchecked_fields import (
     text_of,
     texts_within,
 )
+from providers.units import Units
 from providers.unknown_input import fetched_images, unknown_input
 
 _Body = Mapping[str, Any]
@@ -81,7 +82,7 @@ class CostBound:
     tier, speed and geography that the request asks for, and ``advisors`` the models that
     the provider may call beside the request's own, once for each time that they are named.
     ``images`` are the images in the input; ``fetched`` of them are named by an address, behind
-    which anything may be.
+    which anything may be. ``units`` are the most that is billed by other units than tokens.
     """
 
     output_tokens: int
@@ -93,6 +94,7 @@ class CostBound:
     advisors: tuple[str, ...] = ()
     images: int = 0
     fetched: int = 0
+    units: Units | None = None
 
 
 def cost_bound(chat: Chat, max_tokens: int) -> CostBound:

@@ -9,12 +9,15 @@ from decimal import Decimal
 from genai_prices.types import ModelInfo, ModelPrice
 
 from providers.completion import Usage
+from providers.units import UNIT_PRICES, UnitPrices, is_image_price, unit_prices_of
 
 _ZERO = Decimal(0)
 FEE_UNITS = (
     "web_searches", "preview_searches", "file_searches", "code_sessions", "map_prompts", "requests",
+    *UNIT_PRICES,
 )  # fmt: skip
-"""Units of a catalogue's price that are fees, in USD per thousand."""
+"""Units of a catalogue's price that are fees, in USD per thousand, and those of
+:mod:`providers.units`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Fees:
 
     ``requests`` is by Perplexity's size of the search context; "" stands for any other.
     ``preview_searches`` are those of OpenAI's earlier tool, if they cost other than the others.
+    ``units`` are the prices of models that are billed by other units than tokens.
     """
 
     web_searches: Decimal | None = None
@@ -31,6 +35,7 @@ class Fees:
     code_sessions: Decimal | None = None
     map_prompts: Decimal | None = None
     preview_searches: Decimal | None = None
+    units: UnitPrices | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Return the fees of one call in USD."""
@@ -42,7 +47,10 @@ class Fees:
         total += (self.map_prompts or _ZERO) * usage.map_prompts
         if self.requests is not None:
             total += self.requests.get(usage.search_context, self.requests[""])
-        return total / 1000
+        total /= 1000
+        if usage.units is not None and self.units is not None:
+            total += self.units.cost(usage.units)
+        return total
 
     def unknown_for(self, usage: Usage) -> bool:
         """Return whether ``usage`` has searches or containers whose fee is unknown."""
@@ -125,13 +133,25 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
         usual.code_sessions,
         usual.map_prompts,
         usual.preview_searches,
+        _listed_units(prices),
     )
     return NO_FEES if fees == NO_FEES else fees
 
 
+def _listed_units(prices: ModelPrice) -> UnitPrices | None:
+    """Return the prices of units in the price table: of audio by its length, and of characters."""
+    hours = getattr(prices, "input_audio_hours", None)
+    hours = getattr(prices, "audio_hours", None) if hours is None else hours
+    characters = getattr(prices, "input_mchars", None)
+    if hours is None and characters is None:
+        return None
+    tokens = getattr(prices, "input_mtok", None) is not None
+    return UnitPrices(audio_hours=hours, characters=characters, tokens=tokens)
+
+
 def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
     """Return the fees of a price by unit; those that it does not name are the ``usual`` ones."""
-    if not any(unit in price for unit in FEE_UNITS):
+    if not any(unit in FEE_UNITS or is_image_price(unit) for unit in price):
         return usual
     return Fees(
         web_searches=price.get("web_searches", usual.web_searches),
@@ -140,4 +160,5 @@ def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
         map_prompts=price.get("map_prompts", usual.map_prompts),
         preview_searches=price.get("preview_searches", usual.preview_searches),
         requests={"": price["requests"]} if "requests" in price else usual.requests,
+        units=unit_prices_of(price) or usual.units,
     )

@@ -52,6 +52,14 @@ _LOWER_CASE = frozenset(
 )
 # Providers that have Claude under the names of Anthropic.
 _CLAUDE = frozenset({"anthropic", "azure-claude", "vertex-claude"})
+# Names of models that answer no chats. Gemini's models that draw and speak answer chats, too.
+_KINDS_BY_NAME = (
+    ("image", re.compile(r"^((chat)?gpt-image-|dall-e-|grok-imagine-image|flux[.-])")),
+    ("transcription", re.compile(r"^whisper-|^(?!.*realtime).*-transcribe(-|$)")),
+    ("speech", re.compile(r"^tts-1|^gpt-.*-tts(-|$)|^(canopylabs/)?orpheus-")),
+    ("moderation", re.compile(r"moderation")),
+    ("rerank", re.compile(r"rerank")),
+)
 # What begins the names of a wire's models, if its part of the price table has others, too.
 _BEGINNINGS: dict[str, tuple[str, ...]] = {
     "gemini": _OF_GEMINI_API,
@@ -80,7 +88,7 @@ class KnownModels:
     def rebuild(self) -> None:
         """Read the models of the catalogue again, which operators have changed."""
         catalogue = self._catalogue
-        models = (*catalogue.models, *catalogue.embeddings)
+        models = catalogue.all_models
         self._by_id = {(m.provider, _canonical(m.id)): m for m in reversed(models)}
         self._by_alias = {
             (m.provider, _canonical(alias)): m for m in reversed(models) for alias in m.aliases
@@ -160,7 +168,7 @@ class KnownModels:
         self, owner: ProviderSpec, info: ModelInfo, text: str, written: _Written
     ) -> ModelSpec:
         name = _name_to_send(owner, info, text, written)
-        for model in (*self._catalogue.models, *self._catalogue.embeddings):
+        for model in self._catalogue.all_models:
             # Another spelling, or another edition, of a model of the catalogue.
             if model.provider == owner.name and table_entry(owner, model.id) is info:
                 return model if name in (model.id, info.id) else _snapshot(model, name)
@@ -282,8 +290,16 @@ def _of_table_alone(provider: str, name: str, window: int | None) -> ModelSpec:
         rank=1_000_000,
         context_window=window or NO_KNOWN_WINDOW,
         capabilities=_ASSUMED,
-        kind="embedding" if "embed" in name.lower() else "chat",
+        kind=_kind_of(name),
     )
+
+
+def _kind_of(name: str) -> str:
+    """Return the kind of a model that is not in the catalogue, as its name says it."""
+    own = name.lower().rpartition("/")[2]
+    if "embed" in own:
+        return "embedding"
+    return next((kind for kind, pattern in _KINDS_BY_NAME if pattern.search(own)), "chat")
 
 
 def _snapshot(parent: ModelSpec, name: str) -> ModelSpec:

@@ -67,8 +67,11 @@ def listed_prices(
         for kind, unit in _UNITS.items()
         if (price := getattr(prices, unit, None)) is not None
     }
+    fees = listed_fees(prices_id, info, prices)
     if "input" not in by_kind:
-        return None
+        if fees.units is None:
+            return None
+        by_kind["input"] = Decimal(0)  # it is billed by other units than tokens
     factor = _TIER_FACTORS.get((prices_id, variant.get("service_tier", "")))
     if variant == BATCH:
         factor = BATCH_FACTOR
@@ -76,4 +79,4 @@ def listed_prices(
     for listed in info.price_variants or ():
         if listed.when == variant and (listed.constraint is None or listed.constraint.active(at)):
             factor = None
-    return ListedPrices(by_kind, listed_fees(prices_id, info, prices), factor)
+    return ListedPrices(by_kind, fees, factor)

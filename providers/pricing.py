@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import Literal, NamedTuple
 
 from genai_prices.types import ModelInfo, TieredPrices
@@ -33,6 +33,7 @@ from providers.price_table import (
     variant_of,
 )
 from providers.rates import MILLION, PLACES, Rate, Rates, rates_by_unit, rates_of
+from providers.units import Units
 
 logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
@@ -200,7 +201,7 @@ class PriceBook:
         It is not if a tool has a fee that is not known.
         """
         rates = self.rates(provider, model, at, usage.service_tier, usage.speed, usage.geography)
-        if rates is None:
+        if rates is None or (usage.units is not None and not _bills(rates, usage)):
             return None, True
         complete = True
         if usage.has_fees:
@@ -241,8 +242,9 @@ class PriceBook:
         service_tier: str = "",
         speed: str = "",
         geography: str = "",
+        units: Units | None = None,
     ) -> Decimal | None:
-        """Return the most that a call of at most so many tokens can cost, in USD.
+        """Return the most that a call of at most so many tokens and ``units`` can cost, in USD.
 
         It holds for a call that ends within an hour, served as the request asks or by the
         standard tier, and for a batch, served as one within a day. ``None`` means that the
@@ -258,7 +260,14 @@ class PriceBook:
                 rates = self.rates(provider, model, at, *variant)
                 if rates is None:
                     return None
-                costs.append(rates.most(input_tokens, output_tokens))
+                cost = rates.most(input_tokens, output_tokens)
+                if units is not None:
+                    usage = Usage(input_tokens, output_tokens, units=units)
+                    if not _bills(rates, usage):
+                        return None
+                    if rates.fees.units is not None:
+                        cost += rates.fees.units.cost(units).quantize(PLACES, ROUND_CEILING)
+                costs.append(cost)
         return max(costs)
 
     def context_window(self, provider: str, model: str) -> int:
@@ -363,6 +372,15 @@ class PriceBook:
             for rule in self._catalogue.price_rules
             if rule.provider == provider and rule.is_for(names)
         ]
+
+
+def _bills(rates: Rates, usage: Usage) -> bool:
+    """Return whether ``rates`` have a price for anything that a call with units used."""
+    prices = rates.fees.units
+    assert usage.units is not None
+    if (prices is None or prices.tokens) and (usage.input_tokens or usage.output_tokens):
+        return True
+    return prices is not None and prices.knows(usage.units)
 
 
 def _listed_rates(listed: ListedPrices) -> Rates:

@@ -170,7 +170,9 @@ def rates_by_unit(rates: Mapping[str, Rate], fees: Fees = NO_FEES) -> Rates:
 def rates_of(price: Mapping[str, Decimal]) -> Rates:
     """Return rates without tiers from ``price``, in USD per million tokens by unit.
 
-    Units that are fees are left out: see :func:`providers.fees.fees_of`.
+    Units that are fees are left out: see :func:`providers.fees.fees_of`. Tokens cost nothing if
+    other units alone are billed.
     """
     units = (*TOKEN_UNITS, *MEDIA_UNITS)
-    return rates_by_unit({unit: Rate(price[unit]) for unit in units if unit in price})
+    rates = {unit: Rate(price[unit]) for unit in units if unit in price}
+    return rates_by_unit({"input": Rate(_ZERO), **rates})

@@ -128,7 +128,7 @@ def with_pools(catalogue: Catalogue) -> Catalogue:
         missing = first - frozenset.intersection(*(wire.features for wire in wires))
         lacks = missing.union(*(member.provider.lacks for member in pool.members))
         specs[name] = replace(specs[name], lacks=specs[name].lacks | lacks)
-    models = (*catalogue.models, *catalogue.embeddings)
+    models = catalogue.all_models
     models = tuple(sorted(models, key=lambda model: model.rank))
     return Catalogue.of(specs, models, catalogue.price_rules, catalogue.of_file, catalogue.pools)
 

@@ -48,6 +48,13 @@ from providers.pools.call import PooledCall
 from providers.pools.pool import MemberPool
 from providers.residency import NO_RESIDENCY, residency_features
 from providers.silence import Silence
+from providers.specialised.bounds import usually_used
+from providers.specialised.requests import (
+    SpecialisedAnswer,
+    SpecialisedRequest,
+    SpecialisedStream,
+    Specialist,
+)
 from providers.tier_attempts import TierAttempt, TierLimits
 
 __all__ = [
@@ -259,6 +266,36 @@ class ResilientCaller:
             usage, usage, lambda: hash(str(body.get("input"))), caller, residency
         )
         return await self._first(self._state(chain, summary, attempts), make, authorize)
+
+    async def perform(
+        self,
+        chain: Sequence[tuple[str, str]],
+        request: SpecialisedRequest,
+        attempts: list[Attempt],
+        authorize: AuthorizeCall | None = None,
+        caller: str = "",
+    ) -> SpecialisedAnswer | SpecialisedStream:
+        """Return the first answer that a specialised model of ``chain`` delivers, or its stream.
+
+        All providers of the chain must be :class:`Specialist`. Failed calls are added to
+        ``attempts``. Raises :class:`AllProvidersFailed`.
+        """
+
+        async def make(
+            client: Provider, model: str, state: FallbackState
+        ) -> SpecialisedAnswer | SpecialisedStream:
+            assert isinstance(client, Specialist)
+            return await client.perform(model, request)
+
+        def usage() -> Usage:
+            used = usually_used(request)
+            return Usage(used.input_tokens, used.output_tokens, estimated=True, units=used.units)
+
+        digest = hash((request.task, request.text))
+        summary = InputSummary(usage, usage, lambda: digest, caller)
+        state = self._state(chain, summary, attempts)
+        state.whole = not request.streams
+        return await self._first(state, make, authorize)
 
     async def open_stream(
         self,

@@ -31,7 +31,10 @@ _GEMINI_INPUT_MEDIA = (
 )
 _MODALITY_COUNT = ("tokenCount", "token_count")
 _TOTAL = ("total_tokens", "totalTokenCount", "totalTokens", "total_token_count")
-_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
+# OpenAI's transcriptions have the last of them.
+_INPUT_DETAILS = (
+    "prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details",
+)  # fmt: skip
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 # With these names, the cached tokens are counted beside the input, not within it.
 _READ_BESIDE = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")

@@ -24,6 +24,7 @@ from analytics.admin.history import (
 )
 from analytics.admin.links import cache_link_to, link_to
 from analytics.admin.prompt_access import without_texts
+from analytics.billed_units import units_in_words
 from analytics.ledger.daily_totals import savings_summary
 from analytics.ledger.savings import Savings
 from analytics.models import RequestRecord, RoutingMetric
@@ -226,9 +227,12 @@ class RequestRecordAdmin(BoundedSortAdmin, HistoryAdmin):
 
     @admin.display(description="tokens", ordering=largest_first("tokens_in"))
     def tokens(self, record: RequestRecord) -> str:
-        """Return the tokens read and written."""
-        refused = record.status == RequestRecord.Status.REFUSED
-        return "–" if refused else f"{record.tokens_in:,} → {record.tokens_out:,}"
+        """Return the tokens read and written, or what else the request was billed by."""
+        if record.status == RequestRecord.Status.REFUSED:
+            return "–"
+        if not (record.tokens_in or record.tokens_out) and record.billed_units:
+            return ", ".join(units_in_words(record.billed_units)) or "–"
+        return f"{record.tokens_in:,} → {record.tokens_out:,}"
 
     @admin.display(description="status")
     def outcome(self, record: RequestRecord) -> str:

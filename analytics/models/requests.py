@@ -55,6 +55,13 @@ class RequestRecord(ModelRefMixin, models.Model):
         EMBEDDINGS = "embeddings", "embeddings"
         MESSAGES = "messages", "Anthropic messages"
         GENERATE = "generateContent", "Gemini generateContent"
+        IMAGES = "images/generations", "images"
+        IMAGE_EDITS = "images/edits", "edits of images"
+        TRANSCRIPTIONS = "audio/transcriptions", "transcriptions of audio"
+        TRANSLATIONS = "audio/translations", "translations of audio"
+        SPEECH = "audio/speech", "speech"
+        MODERATIONS = "moderations", "moderations"
+        RERANK = "rerank", "ranking of documents"
         BATCHES = "batches", "batches"
         PLAYGROUND = "playground", "the admin's playground"
 

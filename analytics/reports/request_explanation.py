@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from analytics.billed_units import SPECIALISED, units_in_words
 from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.money import dollars, percent
@@ -79,7 +80,7 @@ def explain_request(
     return RequestExplanation(
         headline=_headline(decision, request, baseline),
         request=request,
-        parts=complexity_parts(request.prompt, decision.complexity),
+        parts=_parts(request, decision),
         looked_at=list(_looked_at(decision, request)),
         decided=list(_decided(decision)),
         paid=list(_paid(decision, request, baseline)),
@@ -105,6 +106,12 @@ def complexity_parts(prompt: str, recorded: float) -> list[Part]:
         if value
     ]
     return sorted(parts, key=lambda part: -part.value)
+
+
+def _parts(request: RequestRecord, decision: RoutingMetric) -> list[Part]:
+    if request.endpoint in SPECIALISED:
+        return []
+    return complexity_parts(request.prompt, decision.complexity)
 
 
 def _headline(decision: RoutingMetric, request: RequestRecord, baseline: _Baseline) -> str:
@@ -179,6 +186,11 @@ def _ref(model: dict[str, str]) -> str:
 
 
 def _looked_at(decision: RoutingMetric, request: RequestRecord) -> Iterator[str]:
+    if request.endpoint in SPECIALISED:
+        yield f"A request at /v1/{request.endpoint}: it named its model, so nothing was weighed."
+        if units := units_in_words(request.billed_units):
+            yield f"It was billed by {', '.join(units)}."
+        return
     yield (
         f"The prompt is of the kind “{decision.pattern}” and has about "
         f"{request.tokens_estimated:,} tokens."

@@ -17,6 +17,10 @@ from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.api.openai.completions.endpoint import CompletionsEndpoint
 from optimizer.api.openai.embeddings import EmbeddingsEndpoint
 from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
+from optimizer.api.openai.specialised.audio import SpeechEndpoint
+from optimizer.api.openai.specialised.images import ImagesEndpoint
+from optimizer.api.openai.specialised.moderations import ModerationsEndpoint
+from optimizer.api.openai.specialised.rerank import RerankEndpoint
 from optimizer.api.relayed.token_counts import CompactEndpoint, InputTokensEndpoint
 from optimizer.api.v1.complete import CompleteEndpoint
 from optimizer.wiring.services import Services
@@ -30,6 +34,11 @@ ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
     "/v1/responses/input_tokens": InputTokensEndpoint,
     "/v1/responses/compact": CompactEndpoint,
     "/v1/embeddings": EmbeddingsEndpoint,
+    # The tasks whose requests are forms are served by Django.
+    "/v1/images/generations": ImagesEndpoint,
+    "/v1/audio/speech": SpeechEndpoint,
+    "/v1/moderations": ModerationsEndpoint,
+    "/v1/rerank": RerankEndpoint,
     "/v1/messages": MessagesEndpoint,
     "/v1/messages/count_tokens": CountTokensEndpoint,
     # Methods of Gemini's API, whose paths hold the model's name.

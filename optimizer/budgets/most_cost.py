@@ -35,7 +35,9 @@ def most_cost(
     if bound.unknown or fetches:
         tokens = max(tokens, window)
     tokens += bound.images * (largest_image(model) - LARGEST_IMAGE)  # beyond the window too
-    most = prices.most(provider, model, tokens, bound.output_tokens, service_tier)
+    most = prices.most(
+        provider, model, tokens, bound.output_tokens, service_tier, units=bound.units
+    )
     if most is None:
         return None
     total = most * bound.rates + bound.fees

@@ -29,7 +29,9 @@ from providers.cost_bounds import CostBound, cost_bound, embedded_bound
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
+from providers.specialised.bounds import Used
 from providers.token_density import TokenDensity
+from providers.units import Units
 from routing.models import ModelOption, ModelRef
 
 _WHO = {
@@ -153,6 +155,20 @@ class Budgets:
         origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
         return self._open(origin, input_tokens, counted, bound)
 
+    def specialised_reservation(
+        self, request: GatewayRequest, most: Used, expected: Used
+    ) -> Reservation:
+        """Return the reservation for a request of a specialised model.
+
+        ``most`` is the most that it may use, ``expected`` about what it will.
+        """
+        bound = CostBound(most.output_tokens, units=most.units)
+        origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
+        reservation = self._open(origin, most.input_tokens, expected.input_tokens, bound)
+        reservation.expected = expected[:2]
+        reservation.units = expected.units
+        return reservation
+
     @staticmethod
     def payer_of_client(client: Client) -> Payer:
         """Return who pays for a request that names no user of its own."""
@@ -264,6 +280,8 @@ class Reservation:
     """The fields whose input has no known size, each with what it holds."""
     refuses_addresses: bool = False
     """Whether no provider may read an image by its address that reads whatever is there."""
+    units: Units | None = None
+    """What is expected to be billed by other units than tokens."""
     claimed: bool = field(default=False, init=False)
     """Whether money was asked for, so that some may be held even if the asking was cancelled."""
     streamed: bool = field(default=False, init=False)
@@ -344,7 +362,7 @@ class Reservation:
         return refusals
 
     def _estimate(self, provider: str, model: str, failed: Sequence[Charge]) -> Decimal:
-        usage = Usage(*self.expected, estimated=True)
+        usage = Usage(*self.expected, estimated=True, units=self.units)
         call = self.charged(provider, model, usage)
         return sum((charge.amount for charge in failed), call)
 
@@ -362,7 +380,8 @@ class Reservation:
         """Write the proof that a call is about to begin."""
         times = self.density.of(provider, model)
         tokens_in, allowed = round(self.expected[0] * times), self.expected[1]
-        cost = self._failed + self.charged(provider, model, Usage(tokens_in, 0, estimated=True))
+        begun = Usage(tokens_in, 0, estimated=True, units=self.units)
+        cost = self._failed + self.charged(provider, model, begun)
         nothing = 0 if self.streamed or not allowed else None
         number = self.begun.add(self.request_id, CallProgress(tokens_in, nothing, cost))
         self._call = _BegunCall(number, provider, model, tokens_in, cost, times)
@@ -432,7 +451,8 @@ class Reservation:
         budgets = " and ".join(sorted({_whose(refusal) for refusal in refusals}))
         reason = f"What is left of {budgets} does not cover what this request may cost"
         if resets_at is None:
-            message = f"{reason}, and never will. Set a lower max_tokens."
+            less = "Set a lower max_tokens." if self.units is None else "Ask for less."
+            message = f"{reason}, and never will. {less}"
             if self.unknown:
                 fields = ", ".join(sorted({f"{name} ({what})" for name, what in self.unknown}))
                 message = (

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from providers.catalogue import Catalogue, ModelSpec
 from providers.known_models import KnownModels, is_sendable, passed_on, plain_name, table_ids
 from providers.resilience import ResilientCaller
+from providers.specialised.requests import KINDS, Task
 from providers.values import frozen
 from routing.models import ModelRef
 
@@ -45,12 +46,13 @@ _CLOUDS: dict[str, tuple[str, ...]] = {
 _OF_CLOUDS = frozenset((*_AZURE, *_VERTEX, *_BEDROCK))
 
 # The provider of the API through which a client asks, by endpoint.
-_PROVIDER_OF_API = {
+_PROVIDER_OF_API: dict[str, str] = {
     "messages": "claude",
     "chat/completions": "openai",
     "completions": "openai",
     "responses": "openai",
     "embeddings": "openai",
+    **{task: "cohere" if task == "rerank" else "openai" for task in KINDS},
 }
 _LONGEST_SHOWN = 200
 
@@ -101,6 +103,7 @@ class ModelNames:
         """Read the models of the catalogue again, which operators have changed."""
         self._chat = _by_name(self._catalogue.models)
         self._embedding = _by_name(self._catalogue.embeddings)
+        self._specialised = _by_name(self._catalogue.specialised)
 
     def select(self, name: str, endpoint: str = "") -> Selection:
         """Return how to choose a model for ``name``. Raises :class:`UnknownModel`.
@@ -141,15 +144,33 @@ class ModelNames:
         """
         return self._enabled(name, self._embedding, "embedding", "embeddings")
 
-    def describe(self, name: str) -> ModelSpec:
-        """Return the model that answers to ``name``, for chats or embeddings.
+    def specialised(self, name: str, task: Task) -> list[ModelSpec]:
+        """Return the models with this name that do ``task``, first choice first.
 
         Raises :class:`UnknownModel`.
         """
-        exact = [*self._chat.get(name, ()), *self._embedding.get(name, ())]
+        kind = KINDS[task]
+        by_name = {name: [spec for spec in self._specialised.get(name, ()) if spec.kind == kind]}
+        return self._enabled(name, by_name, kind, task)
+
+    def describe(self, name: str) -> ModelSpec:
+        """Return the model that answers to ``name``, for chats, embeddings or else.
+
+        Raises :class:`UnknownModel`.
+        """
+        exact = [
+            spec
+            for by_name in (self._chat, self._embedding, self._specialised)
+            for spec in by_name.get(name, ())
+        ]
         specs = self._configured(exact) or [
             *self._configured(self._read(name, "chat")),
             *self._configured(self._read(name, "embedding")),
+            *(
+                spec
+                for kind in sorted(set(KINDS.values()))
+                for spec in self._configured(self._read(name, kind))
+            ),
         ]
         if specs:
             return specs[0]
@@ -157,7 +178,7 @@ class ModelNames:
 
     def available(self) -> list[ModelSpec]:
         """Return every model of the catalogue that is on and whose provider is configured."""
-        return self._configured((*self._catalogue.models, *self._catalogue.embeddings))
+        return self._configured(self._catalogue.all_models)
 
     def _configured(self, specs: Iterable[ModelSpec]) -> list[ModelSpec]:
         serves = self._caller.serves

@@ -18,6 +18,7 @@ from providers import features
 from providers.chat import Chat, Text
 from providers.residency import NO_RESIDENCY, ResidencyError, read_regions
 from providers.resilience import Caller
+from providers.specialised.requests import KINDS
 from providers.storable import storable_text
 from providers.tier_attempts import TierAttempt
 from providers.values import changed, frozen
@@ -28,6 +29,8 @@ from routing.rules import Effect
 # The assumed length of a completion, in tokens, where the client sets no limit: for checks
 # against the context window and the cost cap.
 ASSUMED_MAX_TOKENS = 4096
+NO_CHATS = frozenset({"embeddings", *KINDS})
+"""The endpoints, by their names in the ledger, whose requests are no chats."""
 _LONGEST_ID = 128
 RESIDENCY_HEADER = "x-optimizer-residency"
 """Names the regions that the data of a request must not leave."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from analytics.models import RequestRecord
+from optimizer.domain.request import NO_CHATS
 from optimizer.lab.past_requests import PastRequests, effect_on
 from routing.models import RoutingDecision
 from routing.rules import Rule
@@ -52,7 +53,7 @@ class RulePreviews:
     def of_last(self, count: int, rules: Sequence[Rule]) -> RulePreview:
         """Try ``rules`` on the last ``count`` requests that called a provider."""
         called = (
-            RequestRecord.objects.admitted().filter(cache_hit=False).exclude(endpoint="embeddings")
+            RequestRecord.objects.admitted().filter(cache_hit=False).exclude(endpoint__in=NO_CHATS)
         )
         return self.of(called.order_by("-created_at")[:count].iterator(), rules)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from analytics.models import RequestRecord
+from optimizer.domain.request import NO_CHATS
 
 DURATIONS = (
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
@@ -24,8 +25,8 @@ FIRST_TOKEN = (
 
 
 def operation_of(request: RequestRecord) -> str:
-    """Return the value of ``gen_ai.operation.name``."""
-    return "embeddings" if request.endpoint == RequestRecord.Endpoint.EMBEDDINGS else "chat"
+    """Return the value of ``gen_ai.operation.name``; the endpoint for what is no chat."""
+    return request.endpoint if request.endpoint in NO_CHATS else "chat"
 
 
 def attributes_of_call(request: RequestRecord) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from optimizer.domain.model_names import AUTO, ModelNames, UnknownModel
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request import NO_CHATS, GatewayRequest
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
@@ -39,7 +39,7 @@ class BaselineChoice:
 
     def of(self, request: GatewayRequest) -> ModelRef | None:
         """Return the baseline; ``None`` means the model that complexity would have chosen."""
-        if request.baseline is not None or self.complexity or request.endpoint == "embeddings":
+        if request.baseline is not None or self.complexity or request.endpoint in NO_CHATS:
             return request.baseline
         return self._asked_for(request.requested_model) or self.default
 

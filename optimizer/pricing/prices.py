@@ -51,6 +51,12 @@ class ModelPrice:
     spent: Decimal
 
     @property
+    def unit_prices(self) -> list[str]:
+        """The prices of a model that is not billed by tokens, in words."""
+        units = self.rates.fees.units if self.rates is not None else None
+        return [] if units is None or units.tokens else units.in_words()
+
+    @property
     def long_input(self) -> int | None:
         """The number of input tokens above which another rate applies, if there is one."""
         if self.rates is None or not self.rates.input.tiers:
@@ -96,7 +102,10 @@ class PriceService:
 
     def note(self) -> None:
         """Record which prices have changed since the last call."""
-        prices_record(self._current_price(spec) for spec in self._specs())
+        # The history has no columns for other units than tokens.
+        prices_record(
+            self._current_price(spec) for spec in self._specs() if not self._has_units_alone(spec)
+        )
 
     def models(self) -> list[ModelPrice]:
         """Return all models with their prices, configured ones first, in catalogue order."""
@@ -146,7 +155,12 @@ class PriceService:
         )
 
     def _specs(self) -> list[ModelSpec]:
-        return [*self._catalogue.models, *self._catalogue.embeddings]
+        return list(self._catalogue.all_models)
+
+    def _has_units_alone(self, spec: ModelSpec) -> bool:
+        rates = self._prices.rates(spec.provider, spec.id)
+        units = rates.fees.units if rates is not None else None
+        return units is not None and not units.tokens
 
     def _current_price(self, spec: ModelSpec) -> CurrentPrice:
         rates = self._prices.rates(spec.provider, spec.id)

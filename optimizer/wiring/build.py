@@ -60,6 +60,7 @@ from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, Stora
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.session_states import SessionStates
+from optimizer.gateway.specialised import SpecialisedService
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -549,6 +550,7 @@ def build_services() -> Services:
         ),
         connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, accounting, budgets),
+        specialised=SpecialisedService(names, caller, accounting, budgets, prices),
         provider_objects=ProviderObjects(objects, settlement, budgets, known),
         stored_responses=StoredResponses(objects, on=product.store_prompts == "full", mask=mask),
         own_calls=OwnCalls(caller, accounting, budgets),

@@ -35,6 +35,7 @@ from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.provider_objects.stored_responses import StoredResponses
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
+from optimizer.gateway.specialised import SpecialisedService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
@@ -113,6 +114,7 @@ class Services:
     meter: Meter
     telemetry: Telemetry
     embedding: EmbeddingService
+    specialised: SpecialisedService
     provider_objects: ProviderObjects
     stored_responses: StoredResponses
     own_calls: OwnCalls
@@ -222,6 +224,7 @@ class Services:
         await self.provider_objects.settlement.drain()
         await self.refusals.drain()
         await self.embedding.drain()
+        await self.specialised.drain()
         await self.own_calls.drain()
         await self.registry.aclose()
         await self.circuits.aclose()

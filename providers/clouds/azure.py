@@ -21,6 +21,7 @@ from providers.completion import CompletionRequest
 from providers.errors import ContentBlocked, ProviderError
 from providers.openai.client import OpenAIOwnProvider
 from providers.openai.dialect import OPENAI_OWN
+from providers.specialised.requests import SpecialisedRequest
 
 # For all of Azure's AI services: https://learn.microsoft.com/azure/ai-services/authentication
 _SCOPE = "https://cognitiveservices.azure.com/.default"
@@ -86,6 +87,12 @@ class AzureProvider(_EntraClient, OpenAIOwnProvider):
 
     def _embeddings_payload(self, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return super()._embeddings_payload(self._deployment(model), body)
+
+    def _specialised_path(self, model: str, request: SpecialisedRequest) -> str:
+        return self._place(super()._specialised_path(model, request), model)
+
+    def _model_field(self, model: str) -> str:
+        return self._deployment(model)
 
     def _error(self, status: int, headers: httpx.Headers, raw: bytes) -> ProviderError:
         # https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter

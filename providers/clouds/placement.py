@@ -30,7 +30,7 @@ def placed(catalogue: Catalogue, environment: Mapping[str, str]) -> Catalogue:
         replace(model, id=_of_profile(model.id, profiles[model.provider]))
         if model.provider in profiles
         else model
-        for model in (*catalogue.models, *catalogue.embeddings)
+        for model in catalogue.all_models
     ]
     models.sort(key=lambda model: model.rank)
     known = {(model.provider, model.id) for model in models}
@@ -85,6 +85,6 @@ def _of_profile(name: str, profile: str) -> str:
 
 def _deployed(catalogue: Catalogue, spec: ProviderSpec) -> Iterator[ModelSpec]:
     """Yield the deployed models that the maker has in the catalogue, in its order."""
-    for model in sorted((*catalogue.models, *catalogue.embeddings), key=lambda model: model.rank):
+    for model in sorted(catalogue.all_models, key=lambda model: model.rank):
         if model.provider == spec.models_of and model.id in (spec.served or ()):
             yield replace(model, provider=spec.name, price=None)

@@ -470,12 +470,15 @@ class WireClient(ABC):
         if target is None:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
-            url = f"{self._base_url}{path}"
+            url = self._target_url(path)
             all_headers = {"content-type": "application/json", **headers}
             target = self._targets[key] = Target.of(
                 url, all_headers, self._stream_timeout if streamed else self._timeout
             )
         return target
+
+    def _target_url(self, path: str) -> str:
+        return f"{self._base_url}{path}"
 
     async def _read(self, response: httpx.Response) -> bytes:
         body = await body_of(response, MAX_RESPONSE_BYTES)

@@ -13,7 +13,6 @@ from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.embedding import Embeddings, is_large_input
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.http.streaming import StreamReader
-from providers.http.wire import WireClient
 from providers.openai import completions
 from providers.openai.answer import read_completion
 from providers.openai.dialect import OPENAI_OWN, SERVER
@@ -24,11 +23,12 @@ from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
 from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
 from providers.openai.responses_stream import ResponsesStream
+from providers.openai.specialised import SpecialisedClient
 from providers.openai.stream import OpenAIStream
 from providers.usage import read_embedded_usage
 
 
-class OpenAIProvider(WireClient):
+class OpenAIProvider(SpecialisedClient):
     """A server with OpenAI's API: ``POST {base_url}/chat/completions``.
 
     ``dialect`` is what it accepts beside what all such servers do.
@@ -140,6 +140,7 @@ class OpenAIOwnProvider(OpenAIProvider):
     """
 
     wires = OpenAIProvider.wires | {RESPONSES_WIRE}
+    speech_events = True
     dialect = OPENAI_OWN
     features = features.OPENAI_OWN | {f"the {RESPONSES_WIRE} API"}
 

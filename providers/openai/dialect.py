@@ -30,7 +30,8 @@ class Dialect:
     digits in the id of a call, 0 for any id. ``least_temperature`` is the lowest one.
     ``efforts`` are the levels of reasoning that its models take, ``None`` if their names say it.
     ``no_reasoning`` are the fields that stop reasoning, ``always`` those that every request gets
-    unless it has them.
+    unless it has them. ``rerank_path`` is where the server ranks documents in Cohere's form, as a
+    path of its host; "" is OpenAI's place for it, ``/rerank`` below the base URL.
     """
 
     max_tokens_field: str = "max_tokens"
@@ -46,6 +47,7 @@ class Dialect:
     efforts: tuple[str, ...] | None = None
     no_reasoning: Mapping[str, Any] = field(default_factory=dict, hash=False)
     always: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    rerank_path: str = ""
 
     @property
     def has_details(self) -> bool:
@@ -68,6 +70,7 @@ FIELDS: Mapping[str, tuple[type, ...]] = {
     "efforts": (list,),
     "no_reasoning": (dict,),
     "always": (dict,),
+    "rerank_path": (str,),
 }
 
 

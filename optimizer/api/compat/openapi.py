@@ -97,6 +97,16 @@ _FIELDS: dict[str, dict[str, Any]] = {
             {"type": "array", "items": {"type": "object", "required": ["type"]}},
         ],
     },
+    "words": {"type": "string", "minLength": 1},
+    "documents": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 10_000,
+        "items": {"oneOf": [{"type": "string"}, {"type": "object"}]},
+    },
+    "inputs": {
+        "oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1}],
+    },
     "texts": {
         "oneOf": [
             {"type": "string"},
@@ -128,6 +138,41 @@ def request_body(required: dict[str, str], **optional: str) -> dict[str, Any]:
         },
     }
     return {"application/json": schema}
+
+
+def task_body(required: dict[str, str], *, model_required: bool = True) -> dict[str, Any]:
+    """Return the schema of a JSON body for a specialised model, with our extensions."""
+    names = ["model", *required] if model_required else [*required]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "required": names,
+        "additionalProperties": True,
+        "properties": {
+            "model": {"type": "string", "nullable": not model_required},
+            **{field: _FIELDS[kind] for field, kind in required.items()},
+            "optimizer": _OPTIMIZER,
+        },
+    }
+    return {"application/json": schema}
+
+
+def form_body(required: dict[str, str]) -> dict[str, Any]:
+    """Return the schema of a form; each of ``required`` is a "file" or a "text"."""
+    kinds: dict[str, dict[str, Any]] = {
+        "file": {"type": "string", "format": "binary"},
+        "text": {"type": "string", "minLength": 1},
+    }
+    schema: dict[str, Any] = {
+        "type": "object",
+        "required": ["model", *required],
+        "additionalProperties": True,
+        "properties": {
+            "model": {"type": "string"},
+            **{field: kinds[kind] for field, kind in required.items()},
+            "optimizer": {"type": "string", "description": "The options, as JSON."},
+        },
+    }
+    return {"multipart/form-data": schema}
 
 
 GEMINI_BODY: dict[str, Any] = {
@@ -199,6 +244,8 @@ def _responses(failure: type[s.Serializer], *, streams: bool = False) -> dict[An
 
 OPENAI_RESPONSES = _responses(OpenAIErrorBody)
 OPENAI_STREAMS = _responses(OpenAIErrorBody, streams=True)
+OPENAI_TEXTS = {**OPENAI_STREAMS, (200, "text/plain"): {"type": "string"}}
+OPENAI_AUDIO = {**OPENAI_STREAMS, (200, "audio/mpeg"): {"type": "string", "format": "binary"}}
 ANTHROPIC_RESPONSES = _responses(AnthropicErrorBody)
 ANTHROPIC_STREAMS = _responses(AnthropicErrorBody, streams=True)
 GEMINI_RESPONSES = _responses(GeminiErrorBody)

@@ -253,18 +253,26 @@ def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
 
 def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Failure | None:
     """Return the provider's own error if it concerns the client, and the client uses its wire."""
-    last = error.attempts[-1] if error.attempts else None
     source = request.chat.source if request is not None else None
-    if last is None or source is None or last.body is None:
+    if request is None or source is None:
         return None
-    if last.status is None or (
-        last.status not in _RELAYED and not _is_of_named_model(error, request)
-    ):
+    return relayed_failure(error, source.wire, named=request.only is not None)
+
+
+def relayed_failure(error: RoutingUnavailable, wire: str, *, named: bool) -> Failure | None:
+    """Return the last provider's own error, for a client of ``wire`` that it concerns.
+
+    ``named`` is whether the client named the model.
+    """
+    last = error.attempts[-1] if error.attempts else None
+    if last is None or last.body is None or last.status is None:
+        return None
+    if last.status not in _RELAYED and not (named and _is_of_one_provider(error)):
         return None
     # Chat completions and responses report errors in the same form.
-    if source.wire.partition("-")[0] != last.wire.partition("-")[0]:
+    if wire.partition("-")[0] != last.wire.partition("-")[0]:
         return None
-    if last.status == 404 and (request is None or request.only is None):
+    if last.status == 404 and not named:
         return None
     # 529 is no status of HTTP: not every client knows that it may try again.
     status = 503 if last.status == 529 else last.status
@@ -280,9 +288,9 @@ def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Fai
     )
 
 
-def _is_of_named_model(error: RoutingUnavailable, request: GatewayRequest | None) -> bool:
-    """Return whether a limit or an overload is that of the one provider the client named."""
-    if request is None or request.only is None or error.deadline_passed:
+def _is_of_one_provider(error: RoutingUnavailable) -> bool:
+    """Return whether a limit or an overload is that of the one provider that was called."""
+    if error.deadline_passed:
         return False
     alone = len({attempt.provider for attempt in error.attempts}) == 1
     return alone and error.attempts[-1].status in _RELAYED_IF_NAMED

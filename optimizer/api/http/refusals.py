@@ -12,6 +12,7 @@ from optimizer.api.http.errors import Failure
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.gateway.recording.refusals import RefusedRequest
 from optimizer.wiring.services import Services
+from providers.specialised.requests import KINDS
 
 # The endpoints that answer prompts, by path, and their names in the ledger.
 _ENDPOINTS = {
@@ -21,6 +22,7 @@ _ENDPOINTS = {
     "/v1/responses": "responses",
     "/v1/embeddings": "embeddings",
     "/v1/messages": "messages",
+    **{f"/v1/{task}": task for task in KINDS},
 }
 _OWN_PREFIX = "/api/v1"
 _GEMINI = re.compile(

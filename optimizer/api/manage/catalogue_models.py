@@ -20,7 +20,7 @@ from optimizer.api.http.fields import (
 from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.wiring.operation.catalogue_models import ModelStanding
-from providers.catalogue import KINDS, TIERS
+from providers.catalogue import TIERS, TOKEN_KINDS
 from providers.features import OF_MODELS
 from routing.models import ModelRef
 
@@ -32,7 +32,7 @@ class ManagedModelBody(s.Serializer):
 
     provider = s.CharField()
     model = s.CharField()
-    kind = s.CharField(help_text="chat or embedding")
+    kind = s.CharField(help_text="chat, embedding, image, transcription, speech, …")
     tier = s.CharField()
     on = s.BooleanField(help_text="False if an operator has switched it off.")
     configured = s.BooleanField(help_text="Whether its provider is configured.")
@@ -47,6 +47,9 @@ class ManagedModelBody(s.Serializer):
     set_by = s.CharField(help_text="CATALOGUE_FILE if that describes the model and wins, or empty.")
     input_price = s.FloatField(allow_null=True)
     output_price = s.FloatField(allow_null=True)
+    unit_prices = s.ListField(
+        child=s.CharField(), help_text="Prices by other units, such as $0.36 per hour of audio."
+    )
     price_source = s.CharField()
 
 
@@ -102,7 +105,7 @@ class ManagedModelsViewSet(ManageViewSet):
 
         provider = TrimmedTextField(max_length=64)
         model = TrimmedTextField(max_length=128)
-        kind = s.ChoiceField(KINDS, default="chat")
+        kind = s.ChoiceField(TOKEN_KINDS, default="chat")
         context_window = StrictIntegerField(min_value=1, help_text="tokens")
 
     @extend_schema(
@@ -188,6 +191,8 @@ class ManagedModelsViewSet(ManageViewSet):
     def _shown(self, standing: ModelStanding) -> dict[str, Any]:
         services, spec = self.services, standing.spec
         rates = services.prices.rates(spec.provider, spec.id)
+        units = rates.fees.units if rates is not None else None
+        by_tokens = units is None or units.tokens
         return {
             "provider": spec.provider,
             "model": spec.id,
@@ -204,7 +209,8 @@ class ManagedModelsViewSet(ManageViewSet):
             "added": standing.added,
             "set_here": list(standing.set_here),
             "set_by": standing.set_by,
-            "input_price": rates.input.base if rates else None,
-            "output_price": rates.output.base if rates else None,
+            "input_price": rates.input.base if rates and by_tokens else None,
+            "output_price": rates.output.base if rates and by_tokens else None,
+            "unit_prices": units.in_words() if units else [],
             "price_source": services.prices.source(spec.provider, spec.id),
         }

@@ -171,7 +171,7 @@ class LedgerEntryBuilder:
                 "price_basis": answer.price.basis,
                 "list_cost": answer.price.listed,
                 "billed_units": billed_units(usage)
-                if usage.beside or any(_billed_of(usage))
+                if usage.beside or usage.units or any(_billed_of(usage))
                 else None,
                 "failed_cost": charges.failed,
                 "savings": savings.total,
@@ -391,6 +391,8 @@ _billed_of = attrgetter(*_BILLED)
 def billed_units(usage: Usage) -> dict[str, Any] | None:
     """Return what decides a cost beside the ledger's columns; ``None`` if nothing does."""
     units = {name: v for name, v in zip(_BILLED, _billed_of(usage), strict=True) if v}
+    if usage.units is not None:
+        units |= usage.units.as_json()
     if usage.beside:
         units["beside"] = [
             {

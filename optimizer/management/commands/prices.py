@@ -149,6 +149,9 @@ def _rates_table(rates: Rates) -> Table:
     ):
         if fee is not None:
             table.add_row(unit, f"{fee:f}", "thousand")
+    for words in fees.units.in_words() if fees.units is not None else ():
+        price, _, unit = words.partition(" per ")
+        table.add_row("", price.removeprefix("$"), unit)
     for size, fee in (fees.requests or {}).items():
         table.add_row(f"requests {size}".strip(), f"{fee:f}", "thousand")
     return table

@@ -106,7 +106,7 @@ class ActiveCatalogue:
         """Return all models in their order; notes are left out."""
         self.refresh()
         standings = []
-        for spec in (*self._catalogue.models, *self._catalogue.embeddings):
+        for spec in self._catalogue.all_models:
             change = _change_of(self._changes.value, spec)
             fixed = (spec.provider, spec.id) in self._base.of_file
             set_here = () if fixed or change is None else tuple(change.fields)

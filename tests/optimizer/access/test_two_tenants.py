@@ -41,6 +41,8 @@ ITS_OWN = {
 ANSWERS = {
     "complete", "feedback", "chat/completions", "completions", "responses", "embeddings",
     "messages", "messages/count_tokens", "responses/input_tokens", "responses/compact",
+    "images/generations", "images/edits", "audio/transcriptions", "audio/translations",
+    "audio/speech", "moderations", "rerank",
     *(
         f"{kind}/<>:{method}"
         for kind in ("models", "tunedModels")

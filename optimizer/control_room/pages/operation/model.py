@@ -16,7 +16,7 @@ from analytics.access.audit import Actor
 from optimizer.wiring.build import get_services
 from optimizer.wiring.operation.catalogue_models import ModelStanding
 from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
-from providers.catalogue import KINDS, TIERS
+from providers.catalogue import TIERS, TOKEN_KINDS
 from providers.features import ALL, OF_MODELS
 from routing.models import ModelRef
 
@@ -48,7 +48,7 @@ class ModelForm(forms.Form):
         help_text="Its name, as the provider knows it.",
         widget=forms.TextInput(attrs={"size": 48, "autocomplete": "off"}),
     )
-    kind = forms.ChoiceField(choices=[(kind, kind) for kind in KINDS])
+    kind = forms.ChoiceField(choices=[(kind, kind) for kind in TOKEN_KINDS])
     aliases = forms.CharField(
         required=False,
         max_length=2600,

@@ -1,0 +1,1 @@
+"""OpenAI's endpoints for images, audio and moderation, and ranking in Cohere's and Jina's form."""

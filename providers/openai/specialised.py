@@ -1,0 +1,262 @@
+"""Calls of models that do one thing, at OpenAI's paths or at a server's own for ranking.
+
+Formats: https://platform.openai.com/docs/api-reference/images, .../audio, .../moderations;
+https://docs.cohere.com/reference/rerank, https://api.jina.ai/docs (rerank)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+
+from providers.errors import EmptyCompletion, ProviderError
+from providers.http.error_answer import call_failed
+from providers.http.streaming import json_messages
+from providers.http.transport import CALL_FAILED, client_headers
+from providers.http.wire import WireClient
+from providers.large_json import LARGE_BYTES
+from providers.openai.dialect import SERVER, Dialect
+from providers.specialised.bounds import document_text
+from providers.specialised.requests import (
+    HEARS,
+    SpecialisedAnswer,
+    SpecialisedRequest,
+    SpecialisedStream,
+)
+from providers.specialised.usage import read_used
+
+# One for the process, so that the headers of all forms are the same. Nobody can guess it.
+_BOUNDARY = uuid.uuid4().hex
+_FORM = f"multipart/form-data; boundary={_BOUNDARY}"
+_AUDIO = {
+    "mp3": "audio/mpeg", "opus": "audio/opus", "aac": "audio/aac", "flac": "audio/flac",
+    "wav": "audio/wav", "pcm": "audio/pcm",
+}  # fmt: skip
+_PLAIN = frozenset({"", "json", "text"})
+_TEXT_OF_MODEL = "text/plain; charset=utf-8"
+
+
+class SpecialisedClient(WireClient):
+    """A server with OpenAI's API for images, audio and moderation, and one for ranking.
+
+    ``speech_events`` is whether its speech models of tokens tell their usage in events alone: it is
+    asked for those, and the client gets the audio in them.
+    """
+
+    dialect: Dialect = SERVER
+    speech_events: bool = False
+
+    async def perform(
+        self, model: str, request: SpecialisedRequest
+    ) -> SpecialisedAnswer | SpecialisedStream:
+        """Return the answer of ``model``. Raises :class:`ProviderError`."""
+        fields = self._fields(model, request)
+        path = self._specialised_path(model, request)
+        content, media_type = await _encoded(fields, request)
+        headers = {**self.key_headers(), "content-type": media_type}
+        if request.streams:
+            return await self._stream_of(model, request, fields, path, content, headers)
+        answer = await self._post(path, content, headers)
+        kind = answer.headers.get("content-type", "application/json")
+        text, body = "", None
+        if kind.partition(";")[0].strip().lower() == "application/json":
+            large = len(answer.body) > LARGE_BYTES
+            read = asyncio.to_thread(self._object, answer.body) if large else None
+            body = self._object(answer.body) if read is None else await read
+        else:
+            text = answer.body.decode("utf-8", "replace")
+        raw = answer.body
+        with self._reading:
+            usage = read_used(request, body, text)
+            if body is not None:
+                raw, kind = self._given(request, fields, body, raw, kind)
+        shown = client_headers(answer.raw_headers)
+        return SpecialisedAnswer(self.name, model, raw, kind, usage, shown)
+
+    def _specialised_path(self, model: str, request: SpecialisedRequest) -> str:
+        return f"/{request.task}"
+
+    def _target_url(self, path: str) -> str:
+        if path == "/rerank" and self.dialect.rerank_path:
+            place = urlsplit(self._base_url)
+            return f"{place.scheme}://{place.netloc}{self.dialect.rerank_path}"
+        return super()._target_url(path)
+
+    def _model_field(self, model: str) -> str:
+        """Return the name under which the server knows ``model``."""
+        return model
+
+    def _fields(self, model: str, request: SpecialisedRequest) -> dict[str, Any]:
+        fields = {**request.fields, "model": self._model_field(model)}
+        if request.task in HEARS and _hears_verbosely(model, request):
+            fields["response_format"] = "verbose_json"
+        if request.task == "audio/speech" and self._speaks_in_events(model):
+            fields["stream_format"] = "sse"
+        if request.task == "rerank" and self.dialect.rerank_path:
+            # Cohere's own API takes texts alone, and returns none of them.
+            fields["documents"] = [document_text(each) for each in fields["documents"]]
+            fields.pop("return_documents", None)
+        return fields
+
+    def _speaks_in_events(self, model: str) -> bool:
+        # https://xsai.js.org/packages/stream/speech reads the audio in the same way.
+        return self.speech_events and not model.startswith("tts-1")
+
+    def _given(
+        self, request: SpecialisedRequest, fields: Mapping[str, Any], body: dict[str, Any],
+        raw: bytes, media_type: str,
+    ) -> tuple[bytes, str]:  # fmt: skip
+        """Return the answer in the form that was asked for, and its media type."""
+        asked = request.text_of("response_format")
+        if request.task in HEARS and asked != fields.get("response_format", asked):
+            text = str(body["text"])
+            if asked == "text":
+                return f"{text}\n".encode(), _TEXT_OF_MODEL
+            usage = body.get("usage") or {"type": "duration", "seconds": body.get("duration")}
+            return orjson.dumps({"text": text, "usage": usage}), media_type
+        if request.task == "rerank":
+            results = body["results"] if "results" in body else body["data"]
+            if not isinstance(results, list):
+                raise TypeError
+            if request.fields.get("return_documents") and self.dialect.rerank_path:
+                documents = request.fields["documents"]
+                for result in results:
+                    text = document_text(documents[result["index"]])
+                    result["document"] = {"text": text}
+                return orjson.dumps(body), media_type
+        if request.task.startswith("images/") and not body.get("data"):
+            raise EmptyCompletion(self.name, "returned no images")
+        return raw, media_type
+
+    async def _stream_of(
+        self, model: str, request: SpecialisedRequest, fields: Mapping[str, Any], path: str,
+        content: bytes, headers: Mapping[str, str],
+    ) -> SpecialisedStream:  # fmt: skip
+        stack = AsyncExitStack()
+        response = await stack.enter_async_context(self._open(path, content, headers))
+        kind = str(response.headers.get("content-type", "application/octet-stream"))
+        events = kind.partition(";")[0].strip().lower() == "text/event-stream"
+        used = _UsedInStream(request)
+        decoded = events and fields.get("stream_format") != request.fields.get("stream_format")
+        if decoded:
+            pieces = self._audio_of(response, used)
+            kind = _AUDIO.get(request.text_of("response_format") or "mp3", "audio/mpeg")
+        else:
+            pieces = self._events_of(response, used) if events else self._bytes_of(response)
+        shown = client_headers(response.headers.raw)
+        return SpecialisedStream(
+            self.name,
+            model,
+            self._closing(stack, pieces),
+            kind,
+            used.usage,
+            used.ends,
+            events=events and not decoded,
+            headers=shown,
+        )
+
+    async def _closing(
+        self, stack: AsyncExitStack, pieces: AsyncGenerator[bytes, None]
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield ``pieces``; close the response at the end. Raises :class:`ProviderError`."""
+        async with stack, aclosing(pieces):
+            try:
+                async for piece in pieces:
+                    yield piece
+            except CALL_FAILED as error:
+                raise call_failed(self.name, error) from error
+
+    async def _bytes_of(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        async for piece in response.aiter_bytes():
+            yield piece
+
+    async def _events_of(
+        self, response: httpx.Response, used: _UsedInStream
+    ) -> AsyncGenerator[bytes, None]:
+        async with aclosing(json_messages(self.name, response)) as messages:
+            async for name, text, data in messages:
+                used.add(data)
+                head = f"event: {name}\n" if name and name != "message" else ""
+                lines = text.replace("\n", "\ndata: ")
+                yield f"{head}data: {lines}\n\n".encode()
+
+    async def _audio_of(
+        self, response: httpx.Response, used: _UsedInStream
+    ) -> AsyncGenerator[bytes, None]:
+        async with aclosing(json_messages(self.name, response)) as messages:
+            async for _, _, data in messages:
+                used.add(data)
+                audio = (data or {}).get("audio")
+                if isinstance(audio, str) and audio:
+                    try:
+                        yield base64.b64decode(audio)
+                    except binascii.Error:
+                        raise ProviderError(self.name, "streamed audio that is no base64") from None
+
+
+@dataclass(slots=True)
+class _UsedInStream:
+    """Keeps what the events of one stream report of its usage: the last report counts."""
+
+    request: SpecialisedRequest
+    body: Mapping[str, Any] = field(default_factory=dict)
+    _reported: bool = False
+
+    def add(self, event: Mapping[str, Any] | None) -> None:
+        """Look at one event; ``None`` is the end marker."""
+        self._reported = self._reported or event is None or bool(event.get("usage"))
+        if event is not None and event.get("usage"):
+            self.body = {
+                name: event[name] for name in ("usage", "quality", "size") if name in event
+            }
+
+    def ends(self) -> bool:
+        """Return whether the last event is that with the usage, or one after it."""
+        return self._reported
+
+    def usage(self) -> Any:
+        """Return what is known so far."""
+        return read_used(self.request, self.body)
+
+
+def _hears_verbosely(model: str, request: SpecialisedRequest) -> bool:
+    """Return whether the server is asked for the verbose form, which has the audio's length.
+
+    All servers of Whisper have it, and it bills by the length:
+    https://console.groq.com/docs/speech-to-text and https://docs.together.ai/docs/speech-to-text
+    """
+    return "whisper" in model.lower() and request.text_of("response_format") in _PLAIN
+
+
+async def _encoded(fields: Mapping[str, Any], request: SpecialisedRequest) -> tuple[bytes, str]:
+    """Return the body and its media type: a form if there are files, else JSON."""
+    if not request.uploads:
+        if sum(len(value) for value in fields.values() if isinstance(value, (str, list))) < 10_000:
+            return orjson.dumps(fields), "application/json"
+        return await asyncio.to_thread(orjson.dumps, fields), "application/json"
+    return await asyncio.to_thread(_form, fields, request), _FORM
+
+
+def _form(fields: Mapping[str, Any], request: SpecialisedRequest) -> bytes:
+    values = {
+        name: value if isinstance(value, (str, list)) else json.dumps(value)
+        for name, value in fields.items()
+    }
+    files = [
+        (upload.name, (upload.filename, upload.content, upload.media_type))
+        for upload in request.uploads
+    ]
+    form = httpx.Request("POST", "http://form", data=values, files=files,
+                         headers={"content-type": _FORM})  # fmt: skip
+    return form.read()

@@ -1,0 +1,490 @@
+"""Images, audio, moderation and ranking: with the official SDK, priced, recorded and bounded.
+
+Prices are those of the price package (genai-prices), which has them from
+https://developers.openai.com/api/docs/pricing and https://groq.com/pricing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from asgiref.sync import sync_to_async
+
+from analytics.access.keys import key_make
+from analytics.budgets.opening import budget_open
+from analytics.models import ApiKey, Budget, BudgetHold, BudgetUsage, RequestRecord
+from optimizer.wiring.build import get_services
+from tests.conftest import Start, logged_in
+from tests.fakes.server import FakeProvider, Reply
+from tests.fakes.specialised import (
+    PNG,
+    SPOKEN,
+    TEXT,
+    cohere_wire,
+    form_of,
+    jina_wire,
+    specialised_wire,
+    wav,
+)
+from tests.fakes.wires import KEY
+from tests.optimizer.api.compat.conftest import on_a_port
+from tests.patience import eventually
+
+IMAGE: dict[str, Any] = {"model": "gpt-image-2.5-flare", "prompt": "A lighthouse"}
+# gpt-image-2.5: USD 5 a million tokens of text, 8 of images, 30 of images that are made.
+IMAGE_COST = (10 * Decimal(5) + 40 * 8 + 400 * 30) / 1_000_000
+CATALOGUE = """
+[[models]]
+kind = "rerank"
+provider = "cohere"
+id = "rerank-v3.5"
+price = { search_units = "2" }
+
+[[models]]
+kind = "rerank"
+provider = "jina"
+id = "jina-reranker-v3"
+price = { input = "0.05" }
+
+[[models]]
+kind = "image"
+provider = "xai"
+id = "grok-imagine-image"
+price = { images = "20", "images/2k" = "70" }
+"""
+
+
+@pytest.fixture
+async def fake(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    settings: Any,
+) -> AsyncIterator[FakeProvider]:  # fmt: skip
+    catalogue = tmp_path / "catalogue.toml"
+    catalogue.write_text(CATALOGUE)
+    settings.CATALOGUE_FILE = str(catalogue)
+    async with (
+        FakeProvider(specialised_wire) as openai_,
+        FakeProvider(cohere_wire) as cohere,
+        FakeProvider(jina_wire) as jina,
+    ):
+        for name, url in (
+            ("OPENAI", openai_.url), ("GROQ", openai_.url), ("XAI", openai_.url),
+            ("COHERE", f"{cohere.url}/compatibility/v1"), ("JINA", jina.url),
+        ):  # fmt: skip
+            monkeypatch.setenv(f"{name}_API_KEY", KEY)
+            monkeypatch.setenv(f"{name}_BASE_URL", url)
+        yield openai_
+
+
+@pytest.fixture
+async def sdk(fake: FakeProvider) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with (
+        on_a_port() as address,
+        openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def http(fake: FakeProvider, start: Start) -> httpx.AsyncClient:
+    return await start()
+
+
+async def record_of(endpoint: str) -> RequestRecord:
+    return await RequestRecord.objects.aget(endpoint=endpoint)
+
+
+async def test_images_with_the_sdk(sdk: openai.AsyncOpenAI, fake: FakeProvider) -> None:
+    raw = await sdk.images.with_raw_response.generate(
+        **IMAGE, n=2, quality="low", extra_body={"optimizer": {"tags": ["art"]}}
+    )
+    images = raw.parse()
+    assert [image.b64_json for image in images.data or ()] == [PNG, PNG]
+    assert images.usage is not None
+    assert images.usage.output_tokens == 400
+    assert fake.asked[0].body == {**IMAGE, "n": 2, "quality": "low"}
+    record = await record_of("images/generations")
+    assert (record.status, record.cost, record.price_basis) == ("ok", IMAGE_COST, "table")
+    assert (record.prompt, record.tags) == ("A lighthouse", ["art"])
+    assert (record.tokens_in, record.tokens_out) == (50, 400)
+    assert record.billed_units == {
+        "image_input_tokens": 40, "image_output_tokens": 400, "images": 2,
+        "image_variant": "low 1024x1024",
+    }  # fmt: skip
+    assert Decimal(raw.headers["x-optimizer-cost"]) == IMAGE_COST
+    assert raw.headers["x-optimizer-model"] == "gpt-image-2.5-flare"
+
+
+async def test_images_are_streamed_and_recorded_before_the_last_event(
+    sdk: openai.AsyncOpenAI,
+) -> None:
+    stream = await sdk.images.generate(**IMAGE, stream=True, partial_images=1)
+    seen = [(event.type, await RequestRecord.objects.acount()) async for event in stream]
+    assert [name for name, _ in seen] == [
+        "image_generation.partial_image", "image_generation.completed",
+    ]  # fmt: skip
+    assert seen[-1][1] == 1
+    record = await record_of("images/generations")
+    assert (record.cost, record.streamed) == (IMAGE_COST, True)
+    assert record.ttft_ms is not None
+
+
+async def test_images_are_changed_with_the_sdk(sdk: openai.AsyncOpenAI, fake: FakeProvider) -> None:
+    picture = b"\x89PNG\r\n\x1a\n\0\xff--odd\r\n"
+    images = await sdk.images.edit(
+        model="openai/gpt-image-2.5-flare", prompt="Add a boat", n=1,
+        image=[("a.png", picture, "image/png"), ("b.png", b"b", "image/png")],
+    )  # fmt: skip
+    assert images.data is not None
+    assert images.data[0].b64_json == PNG
+    form = form_of(fake.asked[0])
+    assert form["model"] == [b"gpt-image-2.5-flare"]
+    assert (form["prompt"], form["n"], form["image[]"]) == (
+        [b"Add a boat"],
+        [b"1"],
+        [picture, b"b"],
+    )
+    record = await record_of("images/edits")
+    assert (record.cost, record.requested_model) == (IMAGE_COST, "openai/gpt-image-2.5-flare")
+
+
+@pytest.mark.parametrize(
+    ("model", "cost", "units"),
+    [
+        # 100 tokens of audio at USD 6 a million, 20 of text at 2.50, 30 written at 10.
+        ("gpt-4o-transcribe", Decimal("0.00095"), {"audio_input_tokens": 100}),
+        # The SDK's usage of a duration; USD 0.27 an hour.
+        ("gpt-transcribe", Decimal("0.0009"), {"audio_seconds": 12.0}),
+        # USD 0.36 an hour of 95 seconds; 0.04 an hour of 94.6, which Groq says in the verbose form.
+        ("whisper-1", Decimal("0.0095"), {"audio_seconds": 95.0}),
+        ("groq/whisper-large-v3-turbo", Decimal("0.0010511111"), {"audio_seconds": 94.6}),
+    ],
+)
+async def test_audio_is_written_down_with_the_sdk(
+    sdk: openai.AsyncOpenAI, fake: FakeProvider, model: str, cost: Decimal, units: dict[str, Any]
+) -> None:
+    sound = wav(1)
+    transcription = await sdk.audio.transcriptions.create(
+        model=model, file=("talk.wav", sound, "audio/wav"), language="fr"
+    )
+    assert transcription.text == TEXT
+    assert transcription.usage is not None
+    form = form_of(fake.asked[0])
+    assert (form["file"], form["language"]) == ([sound], [b"fr"])
+    record = await record_of("audio/transcriptions")
+    assert (record.cost, record.prompt, record.usage_estimated) == (cost, "talk.wav", False)
+    assert record.billed_units == units
+
+
+async def test_forms_of_a_transcript(sdk: openai.AsyncOpenAI) -> None:
+    file = ("talk.mp3", b"ID3 sound", "audio/mpeg")
+    plain = await sdk.audio.transcriptions.create(
+        model="whisper-1", file=file, response_format="text"
+    )
+    assert plain == f"{TEXT}\n"
+    with pytest.deprecated_call():  # the SDK would rather have transcriptions
+        subtitles = await sdk.audio.translations.create(
+            model="whisper-1", file=file, response_format="srt"
+        )
+    assert isinstance(subtitles, str)
+    assert subtitles.startswith("1\n00:00:00,000")
+    # The last subtitle ends after 90.25 seconds.
+    record = await record_of("audio/translations")
+    assert record.billed_units == {"audio_seconds": 90.25}
+    events = [
+        event
+        async for event in await sdk.audio.transcriptions.create(
+            model="gpt-4o-transcribe", file=file, stream=True
+        )
+    ]
+    assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
+    streamed = await RequestRecord.objects.aget(streamed=True)
+    assert streamed.cost == Decimal("0.00095")
+
+
+@pytest.mark.parametrize(
+    ("model", "cost"),
+    [
+        ("tts-1", Decimal("0.00018")),  # twelve characters at USD 15 a million
+        # 14 tokens at USD 0.60 a million, 101 at 12: reported in events alone.
+        ("gpt-4o-mini-tts", Decimal("0.0012204")),
+    ],
+)
+async def test_speech_is_streamed_through_with_the_sdk(
+    sdk: openai.AsyncOpenAI, fake: FakeProvider, model: str, cost: Decimal
+) -> None:
+    speech: Any = {"model": model, "voice": "alloy", "input": "Good morning"}
+    async with sdk.audio.speech.with_streaming_response.create(**speech) as response:
+        assert response.headers["content-type"] == "audio/mpeg"
+        assert response.headers["x-optimizer-model"] == model
+        pieces = [piece async for piece in response.iter_bytes(5)]
+    assert b"".join(pieces) == SPOKEN
+    record = await record_of("audio/speech")
+    assert (record.cost, record.prompt, record.status) == (cost, "Good morning", "ok")
+    assert record.billed_units == {"characters": 12}
+    assert fake.asked[0].body["voice"] == "alloy"
+
+
+async def test_events_of_speech_are_passed_on_if_asked_for(sdk: openai.AsyncOpenAI) -> None:
+    speech = await sdk.audio.speech.create(
+        model="gpt-4o-mini-tts", voice="alloy", input="Good morning", stream_format="sse"
+    )
+    assert b"speech.audio.delta" in speech.content
+    assert b"speech.audio.done" in speech.content
+
+
+async def test_moderations_with_the_sdk(sdk: openai.AsyncOpenAI, fake: FakeProvider) -> None:
+    moderation = await sdk.moderations.create(input=["Good morning", "Good night"])
+    assert moderation.results[0].flagged is False
+    assert fake.asked[0].body["model"] == "omni-moderation-latest"
+    record = await record_of("moderations")
+    assert (record.cost, record.price_basis, record.prompt) == (0, "table", "Good morning")
+
+
+async def test_documents_are_ranked_by_cohere(http: httpx.AsyncClient) -> None:
+    body = {
+        "model": "rerank-v3.5", "query": "Capital?", "top_n": 1, "return_documents": True,
+        "documents": [{"text": "Paris"}, "Berlin"],
+    }  # fmt: skip
+    answer = await http.post("/v1/rerank", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["results"] == [
+        {"index": 0, "relevance_score": 0.9, "document": {"text": "Paris"}}
+    ]
+    record = await record_of("rerank")
+    # The catalogue of this test has USD 2 per thousand search units.
+    assert (record.cost, record.billed_units) == (Decimal("0.002"), {"search_units": 1})
+    assert record.prompt == "Capital?"
+
+
+async def test_documents_are_ranked_by_jina(http: httpx.AsyncClient) -> None:
+    body = {"model": "jina-reranker-v3", "query": "Capital?", "documents": ["Paris", "Berlin"]}
+    answer = await http.post("/v1/rerank", json=body)
+    assert [result["index"] for result in answer.json()["results"]] == [0, 1]
+    record = await record_of("rerank")
+    assert (record.tokens_in, record.cost) == (240, Decimal("0.000012"))
+
+
+async def test_a_price_that_is_not_known_makes_the_cost_unknown(http: httpx.AsyncClient) -> None:
+    body = {"model": "rerank-v4.0-fast", "query": "Capital?", "documents": ["Paris"]}
+    answer = await http.post("/v1/rerank", json=body)
+    assert answer.status_code == 200
+    record = await record_of("rerank")
+    assert (record.cost, record.price_basis) == (None, "unknown")
+
+
+async def test_images_are_priced_by_their_size(http: httpx.AsyncClient, fake: FakeProvider) -> None:
+    made = {"created": 1, "data": [{"url": "https://x.ai/1"}, {"url": "https://x.ai/2"}]}
+    for resolution, cost in (("2k", "0.14"), ("1k", "0.04")):
+        fake.next(Reply(made))
+        body = {"model": "grok-imagine-image", "prompt": "A boat", "resolution": resolution, "n": 2}
+        answer = await http.post("/v1/images/generations", json=body)
+        assert answer.json() == made
+        assert Decimal(answer.headers["x-optimizer-cost"]) == Decimal(cost)
+
+
+async def test_what_the_provider_says_it_charged_counts(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    usage = {"cost_in_usd_ticks": 500_000_000}
+    fake.next(Reply({"created": 1, "data": [{"url": "https://x.ai/1"}], "usage": usage}))
+    body = {"model": "grok-imagine-image-2.0", "prompt": "A boat"}
+    answer = await http.post("/v1/images/generations", json=body)
+    assert answer.status_code == 200
+    record = await record_of("images/generations")
+    assert (record.cost, record.price_basis) == (Decimal("0.05"), "reported")
+
+
+SOUND = {"file": ("talk.mp3", b"sound", "audio/mpeg")}
+
+
+@pytest.mark.parametrize(
+    ("task", "sent", "field"),
+    [
+        ("images/generations", {"json": {"model": "gpt-image-2.5-flare"}}, "prompt"),
+        ("images/generations", {"json": {**IMAGE, "n": 11}}, "n"),
+        ("images/generations", {"json": {"prompt": "A boat"}}, "model"),
+        ("images/edits", {"data": IMAGE, "files": SOUND}, "image"),
+        ("images/edits", {"data": {**IMAGE, "n": "many"}, "files": {"image": ("a", b"a")}}, "n"),
+        ("audio/transcriptions", {"data": {"model": "whisper-1"}, "files": {"x": ("a", b"a")}},
+         "file"),
+        ("audio/transcriptions", {"data": {"model": "whisper-1"}, "files": {"file": ("a", b"")}},
+         "file"),
+        ("audio/translations", {"data": {"model": "whisper-1", "response_format": "pdf"},
+                                "files": SOUND}, "response_format"),
+        ("audio/transcriptions", {"data": {"model": "whisper-1", "optimizer": "{"},
+                                  "files": SOUND}, "optimizer"),
+        ("audio/speech", {"json": {"model": "tts-1", "input": ""}}, "input"),
+        ("moderations", {"json": {"input": []}}, "input"),
+        ("rerank", {"json": {"model": "rerank-v3.5", "query": "x", "documents": []}}, "documents"),
+        ("rerank", {"json": {"model": "rerank-v3.5", "query": "x", "documents": [1]}}, "documents"),
+    ],
+)  # fmt: skip
+async def test_bad_input_is_refused_by_its_field(
+    http: httpx.AsyncClient, fake: FakeProvider, task: str, sent: dict[str, Any], field: str
+) -> None:
+    answer = await http.post(f"/v1/{task}", **sent)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field), answer.text
+    assert fake.asked == []
+    await eventually(RequestRecord.objects.aexists)
+    refused = await RequestRecord.objects.aget()
+    assert (refused.status, refused.endpoint, refused.cost) == ("refused", task, 0)
+
+
+async def test_a_form_that_is_none_is_refused(http: httpx.AsyncClient) -> None:
+    head = {"content-type": "multipart/form-data; boundary=x"}
+    broken = await http.post("/v1/audio/transcriptions", content=b"--x\r\nbroken", headers=head)
+    as_json = await http.post("/v1/images/edits", json=IMAGE)
+    unbounded = await http.post(
+        "/v1/images/edits", content=b"x", headers={"content-type": "multipart/form-data"}
+    )
+    assert (broken.status_code, as_json.status_code, unbounded.status_code) == (400, 415, 400)
+    assert "error" in broken.json()
+    assert "error" in as_json.json()
+
+
+async def test_names_of_other_kinds_are_unknown(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/v1/images/generations", json={**IMAGE, "model": "whisper-1"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "model")
+    chat = {"model": "gpt-image-2.5-flare", "messages": [{"role": "user", "content": "Hi"}]}
+    assert (await http.post("/v1/chat/completions", json=chat)).status_code == 404
+    listed = (await http.get("/v1/models")).json()["data"]
+    assert {"whisper-1", "rerank-v3.5"} <= {model["id"] for model in listed}
+    assert (await http.get("/v1/models/tts-1")).json()["owned_by"] == "openai"
+
+
+async def test_the_provider_s_error_is_relayed_and_recorded(
+    sdk: openai.AsyncOpenAI, fake: FakeProvider
+) -> None:
+    error = {
+        "message": "Your request was rejected by the safety system.",
+        "type": "image_generation_user_error", "param": None, "code": "moderation_blocked",
+    }  # fmt: skip
+    fake.always(Reply({"error": error}, 400))
+    with pytest.raises(openai.BadRequestError) as refused:
+        await sdk.images.generate(**IMAGE)
+    assert refused.value.body == error
+    record = await record_of("images/generations")
+    assert (record.status, record.cost) == ("error", 0)
+    assert record.attempts[0]["status"] == 400
+    fake.always(Reply({"error": {"message": "overloaded"}}, 500))
+    with pytest.raises(openai.InternalServerError):
+        await sdk.audio.speech.create(model="tts-1", voice="alloy", input="Good morning")
+    failed = await record_of("audio/speech")
+    assert failed.status == "error"
+
+
+async def test_a_stream_that_breaks_off_is_recorded_as_such(
+    sdk: openai.AsyncOpenAI, fake: FakeProvider
+) -> None:
+    fake.next(Reply(chunks=[SPOKEN[:5]], headers={"content-type": "audio/mpeg"}, drop=True))
+    with pytest.raises((openai.APIError, httpx.HTTPError)):
+        await sdk.audio.speech.create(model="tts-1", voice="alloy", input="Good morning")
+    record = await record_of("audio/speech")
+    assert (record.status, record.cost) == ("partial", Decimal("0.00018"))
+
+
+async def test_a_client_that_leaves_pays_for_what_it_asked(
+    sdk: openai.AsyncOpenAI, fake: FakeProvider
+) -> None:
+    fake.next(Reply(chunks=[SPOKEN] * 500, headers={"content-type": "audio/mpeg"}, pause=0.02))
+    speech: Any = {"model": "tts-1", "voice": "alloy", "input": "Good morning"}
+    async with sdk.audio.speech.with_streaming_response.create(**speech) as response:
+        async for _ in response.iter_bytes():
+            break
+    await eventually(RequestRecord.objects.filter(status="partial").aexists)
+    record = await record_of("audio/speech")
+    assert (record.cost, record.error_code) == (Decimal("0.00018"), "client_disconnected")
+
+
+async def budget_of(limit: str) -> None:
+    name = f"budget {limit}"
+    await sync_to_async(budget_open)(Budget(name=name, period="month", limit=Decimal(limit)))
+    await sync_to_async(get_services().budgets.refresh)()
+
+
+@pytest.mark.parametrize(
+    ("task", "sent", "enough", "cost"),
+    [
+        # An image of USD 0.21 at most: 1536x1024 in high quality, at USD 30 a million tokens.
+        ("images/generations", {"json": IMAGE}, "0.25", IMAGE_COST),
+        ("images/edits", {"data": IMAGE, "files": {"image": ("a.png", b"a")}}, "0.50", IMAGE_COST),
+        # WAV says how long it is: 30 seconds at USD 0.36 an hour are 0.003.
+        ("audio/transcriptions", {"data": {"model": "whisper-1"},
+                                  "files": {"file": ("a.wav", wav(30))}}, "0.0031", "0.0095"),
+        ("audio/speech", {"json": {"model": "tts-1", "input": "Good morning"}}, "0.0002",
+         "0.00018"),
+        ("rerank", {"json": {"model": "rerank-v3.5", "query": "x", "documents": ["y"] * 250}},
+         "0.006", "0.002"),
+    ],
+)  # fmt: skip
+async def test_a_budget_holds_before_the_call(
+    http: httpx.AsyncClient, fake: FakeProvider, task: str, sent: dict[str, Any], enough: str,
+    cost: Any,
+) -> None:  # fmt: skip
+    await budget_of(str(Decimal(enough) / 5))
+    refused = await http.post(f"/v1/{task}", **sent)
+    assert refused.status_code == 429, refused.text
+    assert refused.json()["error"]["code"] == "budget_exceeded"
+    assert fake.asked == []
+    await Budget.objects.all().adelete()
+    await budget_of(enough)
+    served = await http.post(f"/v1/{task}", **sent)
+    assert served.status_code == 200, served.text
+    await served.aread()
+    usage = await BudgetUsage.objects.aget()
+    assert usage.spent == Decimal(cost)
+    assert not await BudgetHold.objects.aexists()
+
+
+async def test_a_budget_allows_no_model_without_a_price(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    await budget_of("100")
+    body = {"model": "rerank-v4.0-fast", "query": "Capital?", "documents": ["Paris"]}
+    answer = await http.post("/v1/rerank", json=body)
+    assert answer.status_code >= 400
+    assert "price is unknown" in answer.text
+
+
+async def test_a_key_may_use_its_models_alone(http: httpx.AsyncClient, fake: FakeProvider) -> None:
+    key = ApiKey(name="speaker", model_names=["openai/tts-1"])
+
+    made = await sync_to_async(key_make)(key)
+    await sync_to_async(get_services().api_keys.refresh)()
+    headers = {"authorization": f"Bearer {made.secret}"}
+    answer = await http.post("/v1/images/generations", json=IMAGE, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
+    assert fake.asked == []
+    allowed = await http.post(
+        "/v1/audio/speech", json={"model": "tts-1", "input": "Hi"}, headers=headers
+    )
+    assert allowed.status_code == 200
+    anonymous = await http.post("/v1/moderations", json={"input": "Hi"})
+    assert anonymous.status_code == 401
+
+
+async def test_a_body_beyond_the_limit_is_refused(http: httpx.AsyncClient) -> None:
+    file = {"file": (str(uuid.uuid4()), b"\0" * (32 * 1024 * 1024 + 1))}
+    answer = await http.post("/v1/audio/transcriptions", data={"model": "whisper-1"}, files=file)
+    assert answer.status_code == 413
+
+
+async def test_the_admin_shows_what_was_billed(http: httpx.AsyncClient) -> None:
+    await http.post("/v1/audio/speech", json={"model": "tts-1", "input": "Good morning"})
+    await http.post("/v1/images/generations", json=IMAGE)
+    browser = await logged_in("operator")
+    listed = (await browser.get("/admin/analytics/requestrecord/")).content.decode()
+    assert "12 characters" in listed
+    record = await record_of("images/generations")
+    page = (await browser.get(f"/admin/analytics/requestrecord/{record.pk}/change/")).content
+    assert "It was billed by 1 image (low 1024x1024)." in page.decode()
+    models = (await browser.get("/admin/models/")).content.decode()
+    assert "$15 per million characters" in models
