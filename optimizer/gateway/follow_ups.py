@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+
+from django.db import Error as DatabaseFailure
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.result import CompletionResult
@@ -71,6 +74,7 @@ class FollowUps:
         self._afresh = afresh
         self._watchers = watchers
         self._former: list[Watchers] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._keep_alive = keep_alive
         self._background = Background()
 
@@ -88,11 +92,31 @@ class FollowUps:
             await watchers.drain()
 
     def watch(self, watchers: Watchers) -> None:
-        """Have ``watchers`` judge from now on; what the former ones began goes on."""
-        self._former.append(self._watchers)
-        self._watchers = watchers
+        """Have ``watchers`` judge from now on, from any thread; what the former ones began goes on.
+
+        The former ones are kept until it has ended.
+        """
+        former, self._watchers = self._watchers, watchers
+        if self._loop is None:
+            return  # no answer has been given, so they have begun nothing
+        self._former.append(former)
+        with suppress(RuntimeError):  # the loop is closed, and nothing goes on
+            self._loop.call_soon_threadsafe(self._release, former)
+
+    def _release(self, former: Watchers) -> None:
+        # On the loop's thread, so that no answer is just being given to them.
+        self._background.run(self._drain_former(former))
+
+    async def _drain_former(self, former: Watchers) -> None:
+        try:
+            await former.drain()
+        except DatabaseFailure as failure:  # shutdown tries again to write what they counted
+            logger.error("Former judges could not be released (%s)", type(failure).__name__)
+            return
+        self._former.remove(former)
 
     def _begin(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
+        self._loop = asyncio.get_running_loop()  # before the watchers are read: see watch()
         self._cache.remember(analyzed, result)
         if analyzed.request.turn == KEEP_ALIVE:
             return
