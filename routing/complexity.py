@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 
 from routing.languages.vocabulary import terms_of
 from routing.models import Tier
 from routing.prompt_text import Lexicon, Lexicons, Marks, PromptText
+from routing.values import frozen
 
 SIMPLE_BELOW = 0.3
 MODERATE_BELOW = 0.7
@@ -101,14 +101,37 @@ _QUESTION_MARKS = "?？؟՞;"
 _INSTRUCTIONS_FROM_TOKENS = 25
 
 
-@dataclass(frozen=True, slots=True)
+_PARTS = (
+    # The part, its weight, and the number of its signs that gives half the weight.
+    ("demanding_work", 0.60, 1.3),
+    ("reasoning", 0.12, 1.5),
+    ("constraints", 0.22, 2.5),
+    ("code", 0.26, 1.5),
+    ("mathematics", 0.22, 2.0),
+    ("structure", 0.14, 3.0),
+)
+
+
+@frozen
 class ComplexityScore:
-    """The score in [0, 1], its tier, the prompt's tokens, and the exact parts that add up to it."""
+    """The score in [0, 1], its tier and the prompt's tokens.
+
+    ``length`` is the part for the length; ``signs`` are the numbers of signs for the other parts.
+    """
 
     score: float
     tier: Tier
     token_count: int
-    exact_parts: dict[str, float]
+    length: float
+    signs: tuple[float, ...]
+
+    @property
+    def exact_parts(self) -> dict[str, float]:
+        """The exact parts that add up to the score."""
+        parts = {"length": self.length}
+        for (name, weight, half), count in zip(_PARTS, self.signs, strict=True):
+            parts[name] = weight * (count / (count + half))
+        return parts
 
     @property
     def parts(self) -> dict[str, float]:
@@ -151,26 +174,29 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
     text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
     tokens = text.core_tokens
     sample = text.sample
-    counts: dict[str, float] = {**_LEXICONS.count(text)}
+    counts: dict[str, float] = _LEXICONS.count(text)  # type: ignore[assignment]
     unseen = not sample.isascii() and not any(counts[name] for name in _OF_WORK)
     if unseen and not _knows_language(text, counts["build"]):
         counts["demanding"] = _unknown_instructions(text)
     numbers = min(6, len(text.numbers))
+    # A single line is searched at its beginning alone.
+    steps = len(_STEPS.findall(sample)) if "\n" in sample else bool(_STEPS.match(sample))
     questions = max(0, sample.count("?") + sample.count("？") - 1)
     # Length on a log scale: 0 at 12 tokens, the full weight at 2000.
     length = 0.35 * min(1.0, max(0.0, math.log(tokens / 12) / math.log(2000 / 12)))
     code, marks = _CODE_MARKS.count(text), _MATH_MARKS.count(text)
     signs = (
-        # The part, its weight, the number of its signs, and the number that gives half the weight.
-        ("demanding_work", 0.60, counts["demanding"], 1.3),
-        ("reasoning", 0.12, counts["reasoning"], 1.5),
-        ("constraints", 0.22, counts["constraints"], 2.5),
-        ("code", 0.26, counts["build"] + code / 2, 1.5),
-        ("mathematics", 0.22, counts["mathematics"] + marks + numbers / 3, 2.0),
-        ("structure", 0.14, len(_STEPS.findall(sample)) + questions, 3.0),
+        counts["demanding"],
+        counts["reasoning"],
+        counts["constraints"],
+        counts["build"] + code / 2,
+        counts["mathematics"] + marks + numbers / 3,
+        steps + questions,
     )
     # Saturating: the tenth sign adds less than the first.
-    parts = {"length": length}
-    parts |= {name: weight * (count / (count + half)) for name, weight, count, half in signs}
-    score = round(min(1.0, max(0.0, sum(parts.values()))), 4)
-    return ComplexityScore(score, tier_of(score), text.tokens, parts)
+    total = length
+    for (_, weight, half), count in zip(_PARTS, signs, strict=True):
+        if count:
+            total += weight * (count / (count + half))
+    score = round(min(1.0, total), 4)
+    return ComplexityScore(score, tier_of(score), text.tokens, length, signs)

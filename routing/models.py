@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from routing.answer_speed import AnswerSpeed
 from routing.prompt_text import PromptText
 from routing.rules import NO_EFFECT, Effect
+from routing.values import frozen
 from routing.variants import VariantSource, Way
 
 Tier = Literal["simple", "moderate", "complex"]
@@ -224,7 +225,7 @@ class SessionState:
         return ModelRef(self.provider, self.model)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoutingContext:
     """One request, with everything that routing needs to know about it.
 
@@ -268,7 +269,7 @@ class RoutingContext:
     variants: VariantSource | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PromptAnalysis:
     """The analysis of a prompt, computed once per request for all strategies.
 
@@ -335,7 +336,7 @@ class Candidate(NamedTuple):
         return fields
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoutingDecision:
     """The model that is to answer, and everything needed to explain the choice later."""
 

@@ -104,6 +104,7 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
     ),
 }
 _WORDS = Lexicons({pattern: lexicon for pattern, (_, lexicon) in _LEXICONS.items()})
+_WEIGHTS = [(pattern, weight) for pattern, (weight, _) in _LEXICONS.items()]
 _QUESTION_OPENERS = frozenset(
     [
         "what",
@@ -172,8 +173,11 @@ class QueryPatternAnalyzer:
         text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
         best, best_weight = "general", 0.0
         counts, marks = _WORDS.count(text), self._marks(text)
-        for pattern, (weight, _) in _LEXICONS.items():
-            total = weight * min(3, counts[pattern]) + marks.get(pattern, 0.0)
+        for pattern, weight in _WEIGHTS:
+            count = counts[pattern]
+            if not count and pattern not in marks:
+                continue
+            total = weight * min(3, count) + marks.get(pattern, 0.0)
             if total > best_weight:
                 best, best_weight = pattern, total
         return best

@@ -14,6 +14,7 @@ from itertools import filterfalse
 
 from routing.languages.scripts import WORDS, composed, fold, scripts_of
 from routing.languages.terms import Terms
+from routing.values import frozen
 from routing.wording import UNEVEN, core_of, evened
 
 _SAMPLE_CHARS = 1_000
@@ -35,7 +36,7 @@ def numbers_in(text: str) -> tuple[str, ...]:
     return tuple(_NUMBER.findall(text))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PromptText:
     """A prompt as it was read.
 
@@ -88,13 +89,17 @@ class PromptText:
     @property
     def tokens(self) -> int:
         """Estimated input tokens, at least 1: one for four characters or one wide character."""
-        wide_share = self.wide / max(1, len(self.sample))
         characters = self.length + self.around
+        if not self.wide:
+            return max(1, -(-characters // 4))
+        wide_share = self.wide / max(1, len(self.sample))
         return max(1, math.ceil(characters * (wide_share + (1 - wide_share) / 4)))
 
     @property
     def core_tokens(self) -> int:
         """Estimated tokens of the core, at least 1."""
+        if not self.wide:
+            return max(1, -(-self.length // 4))
         wide_share = self.wide / max(1, len(self.sample))
         return max(1, math.ceil(self.length * (wide_share + (1 - wide_share) / 4)))
 
@@ -158,7 +163,6 @@ class Lexicons:
         return counts
 
 
-@dataclass(frozen=True, slots=True)
 class Marks:
     """Signs that are not words.
 
@@ -166,14 +170,22 @@ class Marks:
     that contains one of its hints; most texts contain none.
     """
 
-    literals: tuple[str, ...]
-    guarded: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = ()
+    def __init__(
+        self,
+        literals: tuple[str, ...],
+        guarded: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (),
+    ) -> None:
+        self._literals = literals
+        self._plain = tuple(filter(str.isascii, literals))
+        self._guarded = [(re.compile("|".join(map(re.escape, h))).search, p) for h, p in guarded]
 
     def count(self, text: PromptText) -> int:
         """Return the number of signs in ``text``."""
-        sample = text.sample
-        count = sum(map(sample.count, self.literals))
-        for hints, pattern in self.guarded:
-            if any(map(sample.__contains__, hints)):
+        sample, count = text.sample, 0
+        for literal in self._plain if sample.isascii() else self._literals:
+            if literal in sample:
+                count += sample.count(literal)
+        for hinted, pattern in self._guarded:
+            if hinted(sample):
                 count += len(pattern.findall(sample))
         return count

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import aiohttp
@@ -15,9 +15,15 @@ from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exception
 from multidict import CIMultiDict
 from yarl import URL
 
-from providers.values import frozen
+from providers.http.exchange import (
+    SMALL_BYTES,
+    PreparedPost,
+    RawHeaders,
+    WholeAnswer,
+    exchange,
+    joined,
+)
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
 _WRITTEN_AT_ONCE = 1024 * 1024
 """Bytes. To write many megabytes at once copies them several times on the event loop."""
 _PIECE = 256 * 1024
@@ -73,13 +79,25 @@ class ConnectionSettings:
         return httpx.Timeout(self.stream_read_timeout, connect=self.connect_timeout)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Target:
-    """URL, headers and timeouts of a request, parsed once and used for many requests."""
+    """URL, headers and timeouts of a request, parsed once and used for many requests.
+
+    ``prepared`` is its POST once it was sent, ``None`` if it is sent by aiohttp's session.
+    """
 
     url: URL
     headers: CIMultiDict[str]
     timeout: aiohttp.ClientTimeout
+    prepared: PreparedPost | None = None
+    _is_prepared: bool = field(default=False, repr=False)
+
+    def prepare(self, session: aiohttp.ClientSession) -> PreparedPost | None:
+        """Return ``prepared``, made with the process's ``session`` at the first call."""
+        if not self._is_prepared:
+            self.prepared = PreparedPost.of(self.url, self.headers, self.timeout, session)
+            self._is_prepared = True
+        return self.prepared
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str], limits: httpx.Timeout) -> Target:
@@ -93,16 +111,6 @@ class Target:
         )
 
 
-@frozen
-class WholeAnswer:
-    """An answer of which all was read; ``raw_headers`` are its headers as they came."""
-
-    status: int
-    headers: Mapping[str, str]
-    raw_headers: RawHeaders
-    body: bytes
-
-
 async def body_of(response: httpx.Response, most: int) -> bytes | None:
     """Return the whole body, or ``None`` if it is larger than ``most`` bytes.
 
@@ -111,18 +119,8 @@ async def body_of(response: httpx.Response, most: int) -> bytes | None:
     encoding = response.headers.get("content-encoding")
     assert isinstance(response.stream, httpx.AsyncByteStream)
     # An uncompressed body needs none of httpx's decoders.
-    return await _joined(response.aiter_bytes() if encoding else response.stream, most)
-
-
-async def _joined(source: AsyncIterable[bytes], most: int) -> bytes | None:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in source:
-        size += len(chunk)
-        if size > most:
-            return None
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    source: AsyncIterator[bytes] = aiter(response.aiter_bytes() if encoding else response.stream)
+    return await joined(source, most)
 
 
 class _LargeBody(aiohttp.Payload):
@@ -160,13 +158,22 @@ class PooledTransport(AiohttpTransport):
 
         httpx's response and its stream took a tenth of the time of a call. Raises ``CALL_FAILED``.
         """
+        if len(content) <= SMALL_BYTES:
+            session = self._session()
+            prepared = target.prepare(session)
+            if prepared is not None and session.connector is not None:
+                try:
+                    return await exchange(session.connector, prepared, content, most)
+                except Exception:
+                    with map_aiohttp_exceptions():
+                        raise
         with map_aiohttp_exceptions():
             answer = await self._request("POST", target, content)
             try:
                 if "content-encoding" in answer.headers:
                     body = await body_of(_unread(answer), most)
                 else:
-                    body = await _joined(answer.content.iter_any(), most)
+                    body = await joined(answer.content.iter_any(), most)
             finally:
                 answer.release()  # which closes a connection whose answer was not read to its end
         if body is None:
@@ -176,12 +183,10 @@ class PooledTransport(AiohttpTransport):
     async def _request(
         self, method: str, target: Target, content: bytes | None
     ) -> aiohttp.ClientResponse:
-        if not isinstance(self.client, aiohttp.ClientSession):
-            self.client = self.get_client()
         data: bytes | _LargeBody | None = content
         if content is not None and len(content) > _WRITTEN_AT_ONCE:
             data = _LargeBody(content)
-        return await self.client.request(
+        return await self._session().request(
             method,
             target.url,
             data=data,
@@ -189,6 +194,11 @@ class PooledTransport(AiohttpTransport):
             timeout=target.timeout,
             allow_redirects=False,
         )
+
+    def _session(self) -> aiohttp.ClientSession:
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        return self.client
 
 
 def _unread(answer: aiohttp.ClientResponse) -> httpx.Response:

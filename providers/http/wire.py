@@ -27,6 +27,7 @@ from providers.errors import (
 )
 from providers.events import Event, Relayed, Started, UsageReported
 from providers.http.error_answer import call_failed, holds_key, read_error
+from providers.http.exchange import WholeAnswer
 from providers.http.key_pool import KeyPool
 from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
@@ -42,7 +43,6 @@ from providers.http.transport import (
     CALL_FAILED,
     HttpClient,
     Target,
-    WholeAnswer,
     body_of,
     client_headers,
 )

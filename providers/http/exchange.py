@@ -1,0 +1,157 @@
+"""One POST and its whole answer, on a pooled connection of aiohttp.
+
+aiohttp's session makes a request, a response and a task for each call, for redirects, cookies,
+authentication, uploads and traces. A call to a provider has none of them, and they took three
+fifths of its time. Its connector, its connections and its parser are used here without them: those
+connect, pool, time out and read as they do for every other call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import httpx
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from providers.values import frozen
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+SMALL_BYTES = 64 * 1024
+"""A body up to this size is written at once, with the headers."""
+_CHUNK = 16 * 1024
+_SWITCHING_PROTOCOLS = 101
+
+
+@frozen
+class WholeAnswer:
+    """An answer of which all was read; ``raw_headers`` are its headers as they came."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw_headers: RawHeaders
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPost:
+    """What all POSTs to one URL with the same headers share: ``head`` lacks the body's length."""
+
+    request: aiohttp.ClientRequest
+    head: bytes
+    timeout: aiohttp.ClientTimeout
+
+    @classmethod
+    def of(
+        cls,
+        url: URL,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+        session: aiohttp.ClientSession,
+    ) -> PreparedPost | None:
+        """Write the head once; ``None`` if only a session knows how to send such a request."""
+        if url.scheme not in {"http", "https"} or not url.raw_host or url.raw_user is not None:
+            return None
+        request = aiohttp.ClientRequest(
+            "POST", url, headers=headers, loop=asyncio.get_running_loop(), session=session
+        )
+        lines = [f"POST {request.url.raw_path_qs} HTTP/1.1"]
+        for name, value in request.headers.items():
+            if any(mark in f"{name}{value}" for mark in "\r\n\0"):
+                raise ValueError("Newline or null in a header")
+            if name.lower() not in {"content-length", "transfer-encoding"}:
+                lines.append(f"{name}: {value}")
+        lines.append("Content-Length: ")
+        return cls(request, "\r\n".join(lines).encode("utf-8"), timeout)
+
+
+async def exchange(
+    connector: aiohttp.BaseConnector, prepared: PreparedPost, content: bytes, most: int
+) -> WholeAnswer | None:
+    """POST ``content``, and return the whole answer, ``None`` if it has over ``most`` bytes.
+
+    ``content`` has at most :data:`SMALL_BYTES`. Raises what aiohttp's session raises.
+    """
+    try:
+        connection = await connector.connect(prepared.request, [], prepared.timeout)
+    except TimeoutError as error:
+        url = prepared.request.url
+        raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {url}") from error
+    try:
+        protocol = connection.protocol
+        assert protocol is not None
+        assert protocol.transport is not None
+        protocol.set_response_params(
+            read_until_eof=True, auto_decompress=False, read_timeout=prepared.timeout.sock_read
+        )
+        protocol.transport.write(b"%b%d\r\n\r\n%b" % (prepared.head, len(content), content))
+        protocol.start_timeout()
+        message, payload = await _answer_of(protocol, prepared.request)
+        if "content-encoding" in message.headers:
+            body = await _decoded(message, payload, most)
+        elif payload.is_eof():
+            whole = payload.read_nowait()
+            body = whole if len(whole) <= most else None
+        else:
+            body = await joined(payload.iter_any(), most)
+    except BaseException:
+        connection.close()
+        raise
+    connection.release()  # which closes a connection whose answer was not read to its end
+    if body is None:
+        return None
+    return WholeAnswer(message.code, message.headers, message.raw_headers, body)
+
+
+async def _answer_of(
+    protocol: ResponseHandler, request: aiohttp.ClientRequest
+) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    """Return the head of the answer, and its body as a stream."""
+    while True:
+        try:
+            message, payload = await protocol.read()
+        except HttpProcessingError as error:
+            raise aiohttp.ClientResponseError(
+                request.request_info,
+                (),
+                status=error.code,
+                message=error.message,
+                headers=error.headers,
+            ) from error
+        if message.code >= 200 or message.code == _SWITCHING_PROTOCOLS:
+            return message, payload
+
+
+async def joined(source: AsyncIterator[bytes], most: int) -> bytes | None:
+    """Return all of ``source``, or ``None`` if it has more than ``most`` bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in source:
+        size += len(chunk)
+        if size > most:
+            return None
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class _Chunks(httpx.AsyncByteStream):
+    """A body as httpx's decoders read it: in small chunks, so that none expands to too much."""
+
+    def __init__(self, payload: aiohttp.StreamReader) -> None:
+        self._payload = payload
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._payload.iter_chunked(_CHUNK):
+            yield chunk
+
+
+async def _decoded(
+    message: RawResponseMessage, payload: aiohttp.StreamReader, most: int
+) -> bytes | None:
+    response = httpx.Response(message.code, headers=message.raw_headers, stream=_Chunks(payload))
+    return await joined(response.aiter_bytes(), most)
