@@ -108,9 +108,11 @@ class OutsideResidency(ProviderError):
 
     code = "outside_residency"
 
-    def __init__(self, provider: str, residency: Iterable[str]) -> None:
+    @classmethod
+    def of(cls, provider: str, residency: Iterable[str]) -> OutsideResidency:
+        """Return the error of a provider that is outside ``residency``."""
         where = regions_text(residency)
-        super().__init__(provider, f"was not called: the data must stay in {where}")
+        return cls(provider, f"was not called: the data must stay in {where}")
 
 
 class ContentBlocked(ProviderError):

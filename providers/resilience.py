@@ -172,7 +172,7 @@ class ResilientCaller:
     def must_stay_within(self, provider: str, residency: frozenset[str]) -> None:
         """Raise :class:`OutsideResidency` if the provider's own client may not have the data."""
         if not residency <= self.regions.get(provider, NO_RESIDENCY):
-            raise OutsideResidency(provider, residency)
+            raise OutsideResidency.of(provider, residency)
 
     def wire_of(self, provider: str) -> str:
         """Return the wire of a configured provider; empty if it is not configured any more."""

@@ -261,5 +261,5 @@ class MemberPool:
 
     def _unable(self, model: str, residency: frozenset[str]) -> ProviderError:
         if residency:
-            return OutsideResidency(self.provider, residency)
+            return OutsideResidency.of(self.provider, residency)
         return ModelNotFound(self.provider, "has no member that serves this model")

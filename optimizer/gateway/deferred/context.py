@@ -72,7 +72,7 @@ class LaneContext:
         Raises :class:`OutsideResidency` if its data must stay anywhere.
         """
         if request.chat.residency:
-            raise OutsideResidency(provider, request.chat.residency)
+            raise OutsideResidency.of(provider, request.chat.residency)
         client = self.providers[provider]
         assert isinstance(client, WireClient)
         return client, CompletionRequest(model, request.chat, self.lacks(provider, model))

@@ -41,10 +41,7 @@ async def running(
     async with httpx.AsyncClient(base_url=base, timeout=PATIENCE) as client:
         await service.ready(client)
         yield service, client
-    if service.process.poll() is None:
-        service.stop(signal.SIGKILL)
-    assert service.process.stdout is not None
-    service.process.stdout.close()
+    service.kill()
 
 
 async def test_a_crash_loses_no_record_of_a_delivered_answer(
