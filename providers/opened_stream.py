@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from providers.attempts import Attempt, internal_error
 from providers.circuits import RequestCircuits
@@ -28,6 +29,29 @@ class OpenStream:
     attempts: tuple[Attempt, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     member: str = ""
+
+
+class ClosingStream(AsyncGenerator[Event, None]):
+    """Events that close other ones too, even if nothing was read of them yet."""
+
+    def __init__(
+        self, events: AsyncGenerator[Event, None], first: AsyncGenerator[Event, None]
+    ) -> None:
+        self._events = events
+        self._first = first
+
+    async def asend(self, value: None) -> Event:
+        """Return the next event."""
+        return await self._events.asend(value)
+
+    async def athrow(self, *error: Any) -> Event:
+        """Raise an error within the generator."""
+        return await self._events.athrow(*error)
+
+    async def aclose(self) -> None:
+        """Close both."""
+        await self._events.aclose()
+        await self._first.aclose()
 
 
 async def open_stream(

@@ -22,6 +22,8 @@ class RoutingUnavailable(Exception):
     ``recorded_for`` is the id of the request whose ledger entry holds the failed calls.
     """
 
+    code = "routing_unavailable"
+
     def __init__(
         self,
         message: str,
@@ -53,9 +55,16 @@ class RoutingUnavailable(Exception):
 class GuardrailRefused(RoutingUnavailable):
     """A guard rail refused the request or its answer; ``unavailable`` if it could not check."""
 
+    code = "guardrail_refused"
+
     def __init__(self, refused: CallRefused, *, recorded_for: uuid.UUID) -> None:
         super().__init__(refused.reason, recorded_for=recorded_for)
         self.unavailable = refused.unavailable
+
+    @property
+    def all_rejected(self) -> bool:
+        """Return whether the request itself is at fault."""
+        return not self.unavailable
 
 
 class OutsideRegions(Exception):

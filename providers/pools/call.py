@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import aclosing
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from providers.completion import Completion
 from providers.errors import ProviderError
@@ -75,7 +74,7 @@ class PooledCall:
         if isinstance(made, OpenStream):
             self.member.opening.add(opened, self._pool.clock())
             made.member = self.member.name
-            made.events = self._followed(made.events)
+            made.events = _FollowedStream(self, made.events, self._pool.clock)
             return made
         if isinstance(made, Completion):
             self._measure(opened, made.usage.output_tokens)
@@ -107,25 +106,63 @@ class PooledCall:
             member.per_token.add((seconds - opening) / tokens, now)
         member.opening.add(min(seconds, opening) if tokens > 1 else seconds, now)
 
-    async def _followed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        opened, tokens = self._pool.clock(), 0
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    if isinstance(event, UsageReported):
-                        tokens = event.usage.output_tokens
-                        event = UsageReported(self.member.priced(event.usage))
-                    yield event
-            if tokens > 1:
-                now = self._pool.clock()
-                self.member.per_token.add((now - opened) / tokens, now)
-        except ProviderError as error:
+    def end_stream(self, seconds: float, tokens: int) -> None:
+        """End the call with its stream, which had so many tokens after its first content."""
+        if tokens > 1:
+            self.member.per_token.add(seconds / tokens, self._pool.clock())
+        self._end()
+
+    def break_off(self, error: ProviderError | None) -> None:
+        """End the call before its stream has ended, by the member's error if there is one."""
+        if error is not None and self._learns:
             self._pool.fails(self.member, self._model, self._began, error)
-            raise
-        finally:
-            self._end()
+        self._end()
 
     def _note_limits(self, headers: Mapping[str, str]) -> None:
         limits = limits_left(headers) if headers else None
         if limits is not None:
             self.member.note_limits(self._model, limits, self._pool.clock())
+
+
+class _FollowedStream(AsyncGenerator[Event, None]):
+    """The events of a member's stream; its call ends with them, also if nothing is read of them."""
+
+    def __init__(
+        self,
+        call: PooledCall,
+        events: AsyncGenerator[Event, None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._call = call
+        self._events = events
+        self._clock = clock
+        self._opened = clock()
+        self._tokens = 0
+
+    async def asend(self, value: None) -> Event:
+        """Return the next event."""
+        try:
+            event = await self._events.asend(value)
+        except StopAsyncIteration:
+            self._call.end_stream(self._clock() - self._opened, self._tokens)
+            raise
+        except ProviderError as error:
+            self._call.break_off(error)
+            raise
+        except BaseException:
+            self._call.break_off(None)
+            raise
+        if isinstance(event, UsageReported):
+            self._tokens = event.usage.output_tokens
+            return UsageReported(self._call.member.priced(event.usage))
+        return event
+
+    async def athrow(self, *error: Any) -> Event:
+        """Raise an error within the stream."""
+        self._call.break_off(None)
+        return await self._events.athrow(*error)
+
+    async def aclose(self) -> None:
+        """End the call to the provider."""
+        self._call.break_off(None)
+        await self._events.aclose()

@@ -11,7 +11,8 @@ from rest_framework.views import set_rollback
 
 from optimizer.api.http.endpoint import JsonReply
 from optimizer.api.http.errors import failure_of, internal_failure, retry_headers
-from optimizer.domain.result import RoutingUnavailable
+from optimizer.domain.result import GuardrailRefused, RoutingUnavailable
+from providers.errors import OutsideResidency
 
 
 def error_body(
@@ -39,7 +40,8 @@ def reply_to(error: Exception, request_id: uuid.UUID | None) -> JsonReply:
     ours = isinstance(error, RecursionError)
     failure = internal_failure(error) if ours else failure_of(error)
     status = failure.status
-    if isinstance(error, RoutingUnavailable) and status != 504:
+    refused = isinstance(error, GuardrailRefused) or failure.code == OutsideResidency.code
+    if isinstance(error, RoutingUnavailable) and status != 504 and not refused:
         status = 503  # this API answers so whatever the providers' reasons, which it lists
     detail = failure.summary or failure.message
     body = error_body(request_id, status, detail, failure.errors, **failure.details)

@@ -137,7 +137,7 @@ class DirectCalls:
     async def _unanswered(self, row: DeferredRequest, error: RoutingUnavailable) -> None:
         context = self._context
         last = error.attempts[-1] if error.attempts else None
-        code = last.error if last else "routing_unavailable"
+        code = last.error if last else error.code
         detail = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in error.attempts)
         again = 60 * 2**row.calls
         time_left = (row.deadline_at - context.clock()).total_seconds()

@@ -24,7 +24,7 @@ from providers.completion import Completion
 from providers.embedding import Embeddings
 from providers.errors import ProviderError
 from providers.events import Event
-from providers.opened_stream import OpenStream
+from providers.opened_stream import ClosingStream, OpenStream
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +73,13 @@ class GuardRails:
         if any(rail.holds_streams for rail in self.rails):
             opened = await self._held(begun, opened, sent, attempts)
         opened.attempts = tuple(attempts)
+        first = opened.events
         for rail, call in reversed(begun):
             if rail.checks_output and not rail.holds_streams:
-                opened.events = self._checked_at_end(rail, call, opened, sent)
+                opened.events = self._checked_at_end(rail, call, opened, opened.events, sent)
             opened.events = call.given_events(opened.events)
+        if opened.events is not first:
+            opened.events = ClosingStream(opened.events, first)
         return opened
 
     async def embedded(
@@ -136,11 +139,16 @@ class GuardRails:
         return held.given()
 
     async def _checked_at_end(
-        self, rail: Rail, call: RailCall, opened: OpenStream, sent: Chat
+        self,
+        rail: Rail,
+        call: RailCall,
+        opened: OpenStream,
+        before: AsyncGenerator[Event, None],
+        sent: Chat,
     ) -> AsyncGenerator[Event, None]:
         """Yield a stream's events, and note at its end what the rail says of them."""
         builder = CompletionBuilder(opened.provider, opened.request)
-        async with aclosing(opened.events) as events:
+        async with aclosing(before) as events:
             async for event in events:
                 builder.add(event)
                 yield event

@@ -116,9 +116,7 @@ class ModerationRail:
         """Return the categories of one text that are refused, each with its score."""
         try:
             scores, flags = result["category_scores"], result["categories"]
-            judged = {
-                name: (float(score), flags.get(name) is True) for name, score in scores.items()
-            }
+            judged = [(n, float(score), flags.get(n) is True) for n, score in scores.items()]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RailError("its answer has no scores by category") from error
         words = []

@@ -46,6 +46,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.answer = ""
+        self.body: dict[str, Any] | None = None
         self.moderation: Reply | None = None
         self.moderated: list[list[str]] = []
         self.chats: list[dict[str, Any]] = []
@@ -58,6 +59,8 @@ class Upstream:
         self.chats.append(asked.body)
         if asked.path.endswith("/embeddings"):
             return embeddings_wire(asked)
+        if self.body is not None:
+            return as_asked(asked, self.body)
         text = self.answer or last_text(asked.body)
         if asked.path.endswith("/messages"):
             return as_asked(asked, anthropic_message(asked.body["model"], text))
@@ -187,19 +190,30 @@ async def test_a_conversation_has_the_same_placeholders_on_every_turn(guarded: G
 
 async def test_tools_get_the_values_in_their_json(guarded: Guarded) -> None:
     await guarded.with_rails("personal_data")
-    call = {"id": "c1", "type": "function", "function": {"name": "send", "arguments": ""}}
-    call["function"]["arguments"] = json.dumps({"to": "<EMAIL_1>"})  # type: ignore[index]
-    body = openai_completion("gpt-6-luna", None, tool_calls=[call])
+    arguments = json.dumps({"to": "<EMAIL_1>"})
+    call = {"id": "c1", "type": "function", "function": {"name": "send", "arguments": arguments}}
+    body = openai_completion("gpt-6-luna", None)
+    body["choices"][0] |= {
+        "message": {"role": "assistant", "content": None, "tool_calls": [call]},
+        "finish_reason": "tool_calls",
+    }
+    guarded.upstream.body = body
     tools = [{"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}]
-    guarded.upstream.answer = "unused"
-    fake_call = guarded.upstream.__class__.__call__
-    try:
-        guarded.upstream.__class__.__call__ = lambda self, asked: as_asked(asked, body)  # type: ignore[method-assign,assignment]
-        answer = await guarded.ask(tools=tools)
-    finally:
-        guarded.upstream.__class__.__call__ = fake_call  # type: ignore[method-assign]
-    given = answer.json()["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
-    assert json.loads(given) == {"to": MAIL}
+    for stream in (False, True):
+        answer = await guarded.ask(tools=tools, stream=stream)
+        if stream:
+            texts = [
+                piece["function"].get("arguments", "")
+                for line in answer.text.splitlines()
+                if line.startswith("data: {")
+                for choice in json.loads(line.removeprefix("data: ")).get("choices", ())
+                for piece in choice["delta"].get("tool_calls", ())
+            ]
+            text = "".join(texts)
+        else:
+            message = answer.json()["choices"][0]["message"]
+            text = message["tool_calls"][0]["function"]["arguments"]
+        assert json.loads(text) == {"to": MAIL}
 
 
 async def test_without_restoring_the_client_gets_the_placeholders(guarded: Guarded) -> None:

@@ -174,3 +174,10 @@ async def test_committed_capacity_costs_nothing_more(http: HttpClient) -> None:
         async with aclosing(opened.events) as events:
             usages = [event.usage async for event in events if hasattr(event, "usage")]
         assert usages[-1].service_tier == "provisioned"
+
+
+async def test_a_stream_that_nobody_reads_ends_its_call(place: Place) -> None:
+    opened = await place.caller.open_stream([("openai", MODEL)], Chat.of_prompt("Hello"), [])
+    assert sum(state.busy for state in place.pool.states()) == 1
+    await opened.events.aclose()
+    assert sum(state.busy for state in place.pool.states()) == 0

@@ -51,7 +51,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
-from providers.opened_stream import OpenStream
+from providers.opened_stream import ClosingStream, OpenStream
 from providers.resilience import AllProvidersFailed, Attempt, AuthorizeCall, Caller
 from providers.tier_attempts import TierAttempt
 
@@ -208,31 +208,8 @@ class RestoringCaller:
                 stream.attempts = (*stream.attempts, *failed[before:])
 
         merging = _MergedStream(rounds, self._keep, following).events(opened)
-        stream.events = _Closing(merging, opened.events)
+        stream.events = ClosingStream(merging, opened.events)
         return stream
-
-
-class _Closing(AsyncGenerator[Event, None]):
-    """A generator that closes another one too, even if nothing was read of it yet."""
-
-    def __init__(
-        self, events: AsyncGenerator[Event, None], first: AsyncGenerator[Event, None]
-    ) -> None:
-        self._events = events
-        self._first = first
-
-    async def asend(self, value: None) -> Event:
-        """Return the next event."""
-        return await self._events.asend(value)
-
-    async def athrow(self, *error: Any) -> Event:
-        """Raise an error within the generator."""
-        return await self._events.athrow(*error)
-
-    async def aclose(self) -> None:
-        """Close both."""
-        await self._events.aclose()
-        await self._first.aclose()
 
 
 def _paid(completion: Completion) -> Attempt:

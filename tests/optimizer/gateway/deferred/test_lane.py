@@ -497,3 +497,26 @@ async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(
 def test_an_option_that_no_clock_can_count_is_not_used(value: Any) -> None:
     names = [one.name for one in fields(LaneOptions)]
     assert lane_options(dict.fromkeys(names, value)) == LaneOptions()
+
+
+async def test_data_that_must_stay_in_a_region_goes_into_no_batch(
+    client: httpx.AsyncClient,
+) -> None:
+    services = get_services()
+    services.registry.regions["openai"] = frozenset({"eu"})
+    services.caller.changes += 1
+    answer = await ask(client, optimizer={"residency": "eu"})
+    assert answer.status_code == 200
+    assert await DeferredRequest.objects.acount() == 0
+    assert (await ask(client, optimizer={"residency": "us"})).status_code == 400
+
+
+async def test_nothing_passes_the_guard_rails_by_in_a_batch(
+    transactional_db: None, batch_fakes: Fakes, settings: Any, start: Start
+) -> None:
+    settings.LEVERS = "batch:on"
+    settings.GUARDRAILS = ["personal_data"]
+    settings.GUARDRAIL_PERSONAL_DATA = "tests.optimizer.gateway.test_guardrails:emails"
+    answer = await ask(await begin(start))
+    assert answer.status_code == 200
+    assert await DeferredRequest.objects.acount() == 0
