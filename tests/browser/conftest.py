@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -201,11 +202,41 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+_LONGEST = 600.0
+"""Seconds after which the browser is killed under a test. Only a test that hangs takes as long:
+Playwright bounds its waits, but not what a page's own script takes, and then nothing ends it."""
+
+
+@pytest.fixture(scope="session")
+def browser_process(service: Service, browser: Browser) -> int:
+    """The id of the browser's first process. The service is first: it is started by an event loop
+    of its own, which cannot be under that of Playwright."""
+    asked = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")
+    (found,) = (one["id"] for one in asked["processInfo"] if one["type"] == "browser")
+    return int(found)
+
+
+@pytest.fixture(autouse=True)
+def _no_test_waits_for_ever(browser_process: int) -> Iterator[None]:
+    killing = threading.Timer(_LONGEST, os.kill, (browser_process, signal.SIGKILL))
+    killing.daemon = True
+    killing.start()
+    yield
+    killing.cancel()
+
+
 # Django's links fade from one colour into another; what keeps the place of a chart moves for ever.
+# Nothing bounds page.evaluate, and neither does a browser that draws no frame, nor an animation
+# that was paused: so all of them together have a second, and what still moves then is ended.
 SETTLED = """async () => {
-  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-  const ends = document.getAnimations().filter((one) => one.effect.getTiming().iterations < 1e6);
-  await Promise.allSettled(ends.map((one) => one.finished));
+  const settled = async () => {
+    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+    const ends = document.getAnimations().filter(
+      (one) => one.playState === "running" && one.effect?.getComputedTiming().endTime < Infinity
+    );
+    await Promise.allSettled(ends.map((one) => one.finished));
+  };
+  await Promise.race([settled(), new Promise((over) => setTimeout(over, 1000))]);
 }"""
 Open = Callable[..., Page]
 LogIn = Callable[[str], Any]

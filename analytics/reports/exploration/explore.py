@@ -9,7 +9,7 @@ call them on the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -38,6 +38,8 @@ from analytics.reports.steps import Steps
 
 _MOST_LAYERS = 5
 _MOST_MOVERS = 5
+MOST_TIMED = 100
+"""The most values of a dimension that are read step by step."""
 _SMALLEST_SHARE = 0.01
 """The share of the requests that a group has at least, for its means to count as moved."""
 
@@ -95,7 +97,7 @@ class ExploredSpending:
     """The answer to a question. ``asked`` is the question, ``question`` the part that was read.
 
     ``groups`` are in no order; ``latency`` is the spread of calls (ms) now and before, where sums
-    hold it.
+    hold it. ``left_out`` is how many values have no groups, as their steps were not read.
     """
 
     asked: SpendQuestion
@@ -106,6 +108,7 @@ class ExploredSpending:
     steps: ExploredSteps
     why: ChangeExplanation
     is_shortened: bool = field(default=False)
+    left_out: int = 0
 
     def movers(self, measure: Measure) -> list[ExploredGroup]:
         """Return the groups whose ``measure`` changed the most, the largest change first.
@@ -128,9 +131,15 @@ class ExploredSpending:
 
 
 def explore(
-    question: SpendQuestion, output_weights: Mapping[str, float] | None = None
+    question: SpendQuestion,
+    output_weights: Mapping[str, float] | None = None,
+    *,
+    most_timed: int | None = MOST_TIMED,
 ) -> ExploredSpending:
-    """Answer ``question``; ``output_weights`` are those of :func:`change_causes`."""
+    """Answer ``question``; ``output_weights`` are those of :func:`change_causes`.
+
+    Groups by time and a dimension are those of its ``most_timed`` largest values; ``None`` for all.
+    """
     asked = question
     filters, dimensions = question.filters, question.dimensions
     kept = is_kept({*filters, *dimensions})
@@ -143,10 +152,16 @@ def explore(
     pairs = [_pair(question), _pair(question, dimensions, by_step)]
     if why_here:
         pairs.append(_pair(question, ("model",)))
-    queries = [query for pair in pairs for query in pair]
     horizon = RollupCoverage.now(question.before)
     if steps.kind == "hour":
         horizon = horizon.by_hours()
+    left_out = 0
+    if kept and by_step is not None and dimensions and most_timed is not None:
+        among = _largest_of_all(question, horizon)
+        left_out = len(among) - most_timed
+        if left_out > 0:
+            pairs[1] = [replace(query, among=among[:most_timed]) for query in pairs[1]]
+    queries = [query for pair in pairs for query in pair]
     latency: tuple[Spread | None, Spread | None] = (None, None)
     if kept:
         spans = (
@@ -184,7 +199,23 @@ def explore(
         _by_step(question, steps, _largest(groups, measure), read, measure),
         why,
         is_shortened=question is not asked,
+        left_out=max(0, left_out),
     )
+
+
+def _largest_of_all(question: SpendQuestion, horizon: RollupCoverage) -> list[str]:
+    """Return the values of the first dimension, the largest by the question's measure first."""
+    measure = MEASURES[question.measure]
+    reads = measure.reads if measure.additive else ("requests",)
+    periods, _ = kept_cells(
+        _pair(question, question.dimensions[:1]), question.filters, horizon, (), reads
+    )
+    sizes: dict[str, Any] = {}
+    for cells in periods:
+        for (_, (name,)), figures in cells.items():
+            size = measure.of(figures) if measure.additive else figures["requests"]
+            sizes[name] = max(sizes.get(name, 0), abs(size))
+    return sorted(sizes, key=lambda name: (-sizes[name], name))
 
 
 def _pair(question: SpendQuestion, by: tuple[str, ...] = (), step: Any = None) -> list[CellQuery]:
