@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from django.db import transaction
@@ -75,7 +78,24 @@ def pair_values(trial: AutopilotTrial, since: datetime | None = None) -> tuple[F
     rows = AutopilotPair.objects.filter(trial=trial)
     if since is not None:
         rows = rows.filter(at__gte=since)
-    pairs = list(rows.order_by("at", "pk").values_list("score", "saved"))
+    return _values(list(rows.order_by("at", "pk").values_list("score", "saved")))
+
+
+def pair_values_of(trials: Collection[int]) -> dict[int, tuple[Floats, Floats]]:
+    """Return what :func:`pair_values` does for each of these trials that has pairs, in a query."""
+    rows = AutopilotPair.objects.filter(trial__in=trials).order_by("trial_id", "at", "pk")
+    return {
+        trial: _values([(score, saved) for _, score, saved in pairs])
+        for trial, pairs in groupby(
+            rows.values_list("trial_id", "score", "saved"), key=itemgetter(0)
+        )
+    }
+
+
+def _values(pairs: Sequence[tuple[float, float | None]]) -> tuple[Floats, Floats]:
     scores = np.array([score for score, _ in pairs], dtype=np.float64)
     savings = np.array([saved for _, saved in pairs if saved is not None], dtype=np.float64)
     return scores, savings
+
+
+NO_PAIRS = _values(())

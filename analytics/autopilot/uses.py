@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 
 from analytics.models import AutopilotTrial, AutopilotUse
 
@@ -37,6 +38,20 @@ def uses_taken(trial: AutopilotTrial, since: date | None = None) -> int:
         rows = rows.filter(day__gte=since)
     total: int = rows.aggregate(n=Sum("taken", default=0))["n"]
     return total
+
+
+def uses_taken_of(trials: Collection[int]) -> dict[int, int]:
+    """Return how many requests were taken for each of these trials that was given any."""
+    return _taken(AutopilotUse.objects.filter(trial__in=trials))
+
+
+def uses_taken_since(since: date) -> dict[int, int]:
+    """Return how many requests were taken since a day for each trial that was given any."""
+    return _taken(AutopilotUse.objects.filter(day__gte=since))
+
+
+def _taken(rows: QuerySet[AutopilotUse]) -> dict[int, int]:
+    return dict(rows.order_by().values_list("trial_id").annotate(n=Sum("taken", default=0)))
 
 
 def month_of_day(now: datetime) -> date:

@@ -154,4 +154,5 @@ class Notification(models.Model):
         return str(self.channel) if self.channel else self.get_direct_display()
 
     def __str__(self) -> str:
-        return f"{self.event}: {self.place}"
+        # Django names a hundred of them before an alert is deleted: no query for each.
+        return f"{self.event}, {self.created_at:%Y-%m-%d %H:%M}"

@@ -236,6 +236,11 @@ class RequestRecord(ModelRefMixin, models.Model):
                 name="requests_key",
             ),
             models.Index(
+                fields=["-created_at"],
+                condition=models.Q(failed_cost__gt=0),
+                name="requests_failed_cost",
+            ),
+            models.Index(
                 fields=["response_id"],
                 condition=~models.Q(response_id=""),
                 name="requests_response",

@@ -9,7 +9,7 @@ from math import sqrt
 from analytics.reports.cluster_labels import Origin, labels_of
 from analytics.reports.intervals import Z
 from routing.evaluation.bounded_mean import bounded_mean
-from routing.evaluation.clustered import Floats, TooFewClusters
+from routing.evaluation.clustered import Floats, Labels, TooFewClusters
 
 MIN_VERDICTS = 30
 """With fewer verdicts, quality has no interval."""
@@ -53,8 +53,16 @@ def mean_of(
     return Mean(round(mean, _PLACES), round(low, _PLACES), round(high, _PLACES), count)
 
 
-def mean_over(values: Floats, origins: Sequence[Origin], minimum: float = 0.0) -> Mean:
-    """Return the mean of ``values`` from ``minimum`` to 1, with the interval of their clusters."""
+def mean_over(
+    values: Floats,
+    origins: Sequence[Origin],
+    minimum: float = 0.0,
+    labels: Labels | None = None,
+) -> Mean:
+    """Return the mean of ``values`` from ``minimum`` to 1, with the interval of their clusters.
+
+    ``labels`` are those of ``origins``, where they are known already.
+    """
     count = len(values)
     if not count:
         return NO_MEAN
@@ -62,7 +70,7 @@ def mean_over(values: Floats, origins: Sequence[Origin], minimum: float = 0.0) -
     if count < MIN_VERDICTS:
         return Mean(mean, None, None, count)
     try:
-        _, low, high = bounded_mean(values, labels_of(origins), minimum)
+        _, low, high = bounded_mean(values, labels or labels_of(origins), minimum)
     except TooFewClusters:
         return Mean(mean, None, None, count)
     return Mean(mean, round(low, _PLACES), round(high, _PLACES), count)

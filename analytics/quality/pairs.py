@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
+from django.db.models import F
 from django.db.models.functions.datetime import TruncBase
 
 from analytics.models import Comparison
+from analytics.money import MoneySum
 from analytics.quality.means import MIN_VERDICTS, NO_MEAN, Mean, mean_over
-from analytics.reports.cluster_labels import Origin
+from analytics.reports.cluster_labels import Origin, labels_of
 
 _COLUMNS = (
     "score", "reference_score", "pk", "request__session_id", "request__user_id",
@@ -38,33 +41,26 @@ class PairedQuality(NamedTuple):
 
 def compared_pairs(rows: Any) -> list[ComparedPair]:
     """Return the pairs among comparisons; a pair without its request is a cluster of its own."""
-    scored = rows.filter(served=True, score__isnull=False).order_by("pk")
-    return [_pair(*row) for row in scored.values_list(*_COLUMNS)]
+    return [_pair(*row) for row in _scored(rows).values_list(*_COLUMNS)]
 
 
 def pairs_with_cost(rows: Any) -> tuple[list[ComparedPair], Decimal]:
-    """Return the pairs among comparisons, and what all of these cost in USD, in one query."""
-    pairs, paid = [], Decimal(0)
-    columns = ("served", "judge_cost", "answer_cost", *_COLUMNS)
-    for served, judging, answer, *row in rows.order_by("pk").values_list(*columns):
-        if served and row[0] is not None:
-            pairs.append(_pair(*row))
-        paid += judging + answer
-    return pairs, paid
+    """Return the pairs among comparisons, and what all of these cost in USD."""
+    paid = rows.aggregate(paid=MoneySum(F("judge_cost") + F("answer_cost")))["paid"]
+    return compared_pairs(rows), paid
 
 
-def pairs_by(
-    step: type[TruncBase], rows: Any
-) -> dict[datetime, tuple[list[ComparedPair], Decimal]]:
-    """Return the pairs among comparisons, and what all of these cost in USD, by step (UTC)."""
-    steps: dict[datetime, tuple[list[ComparedPair], Decimal]] = {}
-    columns = (step("created_at", tzinfo=UTC), "served", "judge_cost", "answer_cost", *_COLUMNS)
-    for at, served, judging, answer, *row in rows.order_by("pk").values_list(*columns):
-        pairs, paid = steps.get(at, ([], Decimal(0)))
-        if served and row[0] is not None:
-            pairs.append(_pair(*row))
-        steps[at] = pairs, paid + judging + answer
+def pairs_by(step: type[TruncBase], rows: Any) -> dict[datetime, list[ComparedPair]]:
+    """Return the pairs among comparisons by step (UTC)."""
+    steps: dict[datetime, list[ComparedPair]] = defaultdict(list)
+    columns = (step("created_at", tzinfo=UTC), *_COLUMNS)
+    for at, *row in _scored(rows).values_list(*columns):
+        steps[at].append(_pair(*row))
     return steps
+
+
+def _scored(rows: Any) -> Any:
+    return rows.filter(served=True, score__isnull=False).order_by("pk")
 
 
 def _pair(
@@ -78,12 +74,13 @@ def paired_quality(pairs: Sequence[ComparedPair]) -> PairedQuality:
     if len(pairs) < MIN_VERDICTS:
         return PairedQuality(NO_MEAN, NO_MEAN, NO_MEAN)
     origins = [pair.origin for pair in pairs]
+    labels = labels_of(origins)
     score = np.array([pair.score for pair in pairs])
     reference = np.array([pair.reference_score for pair in pairs])
     return PairedQuality(
-        mean_over(score - reference, origins, -1.0),
-        mean_over(reference, origins),
-        mean_over(score, origins),
+        mean_over(score - reference, origins, -1.0, labels),
+        mean_over(reference, origins, labels=labels),
+        mean_over(score, origins, labels=labels),
     )
 
 

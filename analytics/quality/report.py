@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, DecimalField, F, FloatField, Sum, Value
 from django.db.models.functions.datetime import TruncBase
 
 from analytics.models import Feedback
@@ -103,18 +103,36 @@ def quality_by(
     step: type[TruncBase], since: datetime, until: datetime | None = None
 ) -> dict[datetime, QualityStep]:
     """Return the quality of each step in ``[since, until)`` with verdicts, by its start (UTC)."""
-    rated = _feedback(since, until).values(at=step("request__created_at", tzinfo=UTC))
-    rated = rated.order_by().annotate(
-        n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score"))
-    )
-    steps: dict[datetime, QualityStep] = {
-        at: QualityStep(pair_gain(pairs), judging=paid)
-        for at, (pairs, paid) in pairs_by(step, comparisons_in(since, until)).items()
-    }
-    for row in rated:
-        mean = mean_of(row["n"], row["total"], row["squares"])
-        steps[row["at"]] = replace(steps.get(row["at"], QualityStep()), rated=mean)
+    comparisons = comparisons_in(since, until)
+    steps = {at: QualityStep(pair_gain(pairs)) for at, pairs in pairs_by(step, comparisons).items()}
+    for row in _sums_by(step, _feedback(since, until), comparisons):
+        before = steps.get(row["at"], QualityStep())
+        if row["kind"] == "rated":
+            mean = mean_of(row["n"], row["total"], row["squares"])
+            steps[row["at"]] = replace(before, rated=mean)
+        else:
+            steps[row["at"]] = replace(before, judging=row["paid"])
     return steps
+
+
+def _sums_by(step: type[TruncBase], feedback: Any, comparisons: Any) -> Any:
+    """Return the sums of ratings and those of what judging cost, by step, in one query."""
+    money = DecimalField(max_digits=30, decimal_places=10)
+    rated = feedback.values(at=step("request__created_at", tzinfo=UTC), kind=Value("rated"))
+    rated = rated.order_by().annotate(
+        n=Count("pk"),
+        total=Sum("score"),
+        squares=Sum(F("score") * F("score")),
+        paid=Value(None, output_field=money),
+    )
+    paid = comparisons.values(at=step("created_at", tzinfo=UTC), kind=Value("paid"))
+    paid = paid.order_by().annotate(
+        n=Count("pk"),
+        total=Value(None, output_field=FloatField()),
+        squares=Value(None, output_field=FloatField()),
+        paid=MoneySum(F("judge_cost") + F("answer_cost")),
+    )
+    return rated.union(paid, all=True)
 
 
 def judging_cost(since: datetime, until: datetime | None = None, source: str = "") -> Any:

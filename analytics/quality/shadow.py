@@ -25,7 +25,7 @@ from analytics.money import MoneySum
 from analytics.quality.comparisons import Judgement, ScoredAnswer, comparison_record
 from analytics.quality.means import NO_MEAN, Mean, mean_over
 from analytics.reports.cluster_labels import Origin, labels_of
-from routing.evaluation.clustered import TooFewClusters, mean_interval
+from routing.evaluation.clustered import Labels, TooFewClusters, mean_interval
 
 EVEN = 0.5
 """The score of an answer that is as good as the other."""
@@ -199,9 +199,10 @@ def figures_of(pairs: Sequence[_Pair], margin: float) -> dict[str, Any]:
 def _figures(pairs: Sequence[_Pair]) -> ShadowFigures:
     scores = np.array([pair.score for pair in pairs])
     origins = [pair.origin for pair in pairs]
-    score = mean_over(scores, origins) if pairs else NO_MEAN
+    labels = labels_of(origins)
+    score = mean_over(scores, origins, labels=labels) if pairs else NO_MEAN
     priced = [p for p in pairs if p.served_cost is not None and p.shadow_cost is not None]
-    saved = _saved(priced)
+    saved = _saved(priced, labels if len(priced) == len(pairs) else None)
     return ShadowFigures(
         pairs=len(pairs),
         wins=int((scores > EVEN).sum()),
@@ -226,13 +227,18 @@ def _less_even(score: Mean) -> Mean:
     return Mean(less(score.mean), less(score.low), less(score.high), score.count)
 
 
-def _saved(priced: Sequence[_Pair]) -> tuple[float | None, float | None, float | None]:
-    """Return what the other choice saves a request in USD, with its interval if there is one."""
+def _saved(
+    priced: Sequence[_Pair], labels: Labels | None
+) -> tuple[float | None, float | None, float | None]:
+    """Return what the other choice saves a request in USD, with its interval if there is one.
+
+    ``labels`` are those of the pairs, if they are known already.
+    """
     if not priced:
         return None, None, None
     values = np.array([float((p.served_cost or 0) - (p.shadow_cost or 0)) for p in priced])
     try:
-        return mean_interval(values, labels_of([pair.origin for pair in priced]))
+        return mean_interval(values, labels or labels_of(pair.origin for pair in priced))
     except TooFewClusters:
         return float(values.mean()), None, None
 

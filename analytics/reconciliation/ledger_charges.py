@@ -98,14 +98,23 @@ def _attempt(attempt: Mapping[str, Any]) -> LedgerCharges:
 
 
 def _add_comparisons(sums: Hours, rows: Any, provider: str) -> None:
-    names = ("created_at", "judge", "judge_cost", "served", "provider", "model",
-             "reference_provider", "reference_model", "answer_cost")  # fmt: skip
-    for at, judge, judge_cost, served, *models, answer_cost in rows.values_list(*names):
+    alike = ("judge", "served", "provider", "model", "reference_provider", "reference_model")
+    hours = (
+        rows.order_by()
+        .values(*alike, hour=TruncHour("created_at", tzinfo=UTC))
+        .annotate(
+            judged=Count("pk", filter=Q(judge_cost__gt=0)),
+            judging=MoneySum("judge_cost"),
+            answered=Count("pk", filter=Q(answer_cost__gt=0)),
+            answers=MoneySum("answer_cost"),
+        )
+    )
+    for row in hours:
         # The second answer, which was paid for to compare, is that of the model that did not serve.
-        answered_by, model = models[2:] if served else models[:2]
-        hour = at.replace(minute=0, second=0, microsecond=0)
-        judge_provider, _, judge_model = judge.partition("/")
-        if judge_provider == provider and judge_cost:
-            sums[judge_model, hour].add(LedgerCharges(1, judge_cost))
-        if answered_by == provider and answer_cost:
-            sums[model, hour].add(LedgerCharges(1, answer_cost))
+        other = "reference_" if row["served"] else ""
+        judge_provider, _, judge_model = row["judge"].partition("/")
+        if judge_provider == provider and row["judged"]:
+            sums[judge_model, row["hour"]].add(LedgerCharges(row["judged"], row["judging"]))
+        if row[f"{other}provider"] == provider and row["answered"]:
+            model = row[f"{other}model"]
+            sums[model, row["hour"]].add(LedgerCharges(row["answered"], row["answers"]))

@@ -24,6 +24,7 @@ _PAGES = frozenset(
     {
         "index", "charts", "details", "whose", "tools", "invoices",
         "explore", "explore_export", "explore_save", "explore_forget", "palette", "whatif",
+        "whatif_estimates", "invoice",
         "statements", "statements_export",
         "alerts", "alert_test", "alert_mute", "channel_test", "digest_test",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
@@ -15,6 +15,7 @@ from analytics.database.replicas import reading_elsewhere
 from analytics.reports.compared import ComparedWith
 from optimizer.control_room.baseline import picked_baseline, remembering_baseline
 from optimizer.control_room.demo import demo_view, showing_demo
+from optimizer.control_room.light_admin import light
 from optimizer.control_room.navigation import group_models, navigation
 from optimizer.control_room.pages.alerts import (
     alert_mute_view,
@@ -45,7 +46,7 @@ from optimizer.control_room.pages.first_run import start_page, test_connection
 from optimizer.control_room.pages.home.charts import charts
 from optimizer.control_room.pages.home.details import cost_breakdown, details
 from optimizer.control_room.pages.home.overview import latest_request, overview
-from optimizer.control_room.pages.invoices import invoices_page
+from optimizer.control_room.pages.invoices import invoice_view, invoices_page
 from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
@@ -69,13 +70,17 @@ from optimizer.control_room.pages.shadow import (
 )
 from optimizer.control_room.pages.statements import statement_file, statements_page
 from optimizer.control_room.pages.tool_costs import tools_page
-from optimizer.control_room.pages.whatif.page import whatif_view
+from optimizer.control_room.pages.whatif.page import whatif_estimates_view, whatif_view
 
 
 class ControlRoom(AdminSite):
     """The admin site. Its home page shows figures to users who may view requests."""
 
     index_template = "admin/control_room.html"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register the admin of models, which sends no script that its pages do not need."""
+        super().register(model_or_iterable, light(admin_class or ModelAdmin), **options)
 
     def get_urls(self) -> list[Any]:
         """Return the URLs of the control room's pages, then those of Django's admin."""
@@ -97,10 +102,16 @@ class ControlRoom(AdminSite):
             path("models/", self.admin_view(models_page), name="models"),
             path("models/set/", self.admin_view(model_page), name="model"),
             path("whatif/", self.admin_view(whatif_view), name="whatif"),
+            path(
+                "whatif/estimates",
+                self.admin_view(whatif_estimates_view),
+                name="whatif_estimates",
+            ),
             path("providers/", self.admin_view(providers_page), name="providers"),
             path("settings/", self.admin_view(settings_page), name="settings"),
             path("levers/", self.admin_view(levers_page), name="levers"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
+            path("invoices/provider", self.admin_view(invoice_view), name="invoice"),
             path("tools/", self.admin_view(tools_page), name="tools"),
             path("alerts/", self.admin_view(alerts_page), name="alerts"),
             path("alerts/<int:number>/test", self.admin_view(alert_test_view), name="alert_test"),

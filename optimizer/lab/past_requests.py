@@ -15,7 +15,6 @@ from optimizer.lab.past_ways import PastWays, effort_asked
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from providers.completion import Usage
 from providers.pricing import PriceBook
-from routing.analysis import analyze_prompt
 from routing.engine import RoutingEngine
 from routing.models import (
     CachedConversation,
@@ -24,6 +23,7 @@ from routing.models import (
     RoutingContext,
     RoutingDecision,
 )
+from routing.prompt_text import PromptText
 from routing.rules import NO_EFFECT, Effect, Rule, Subject, effect_of
 
 
@@ -49,12 +49,13 @@ class PastRequests:
         cached: CachedConversation | None = None,
         *,
         over_named: bool = False,
+        analysis: PromptAnalysis | None = None,
     ) -> RoutingDecision | str:
         """Return the decision, or the reason why there is none.
 
         ``policy`` applies if the request leaves the choice of the model to the service, and with
         ``over_named`` in any case. ``cached`` is what would lie in a provider's prompt cache of the
-        request's session.
+        request's session. ``analysis`` is that of :func:`analysis_of`, if it is known already.
         """
         applies = policy and (over_named or leaves_choice(record.requested_model))
         spec = policy if applies else _requested_policy(record)
@@ -86,8 +87,9 @@ class PastRequests:
             max_latency=effect.latency_cap,
             effort=effort,
         )
+        analysis = analysis or analysis_of(record)
         try:
-            return self.engine.route(context, strategy=spec.strategy, analysis=analysis_of(record))
+            return self.engine.route(context, strategy=spec.strategy, analysis=analysis)
         except NoEligibleModel as error:
             reasons = Counter(error.excluded.values())
             return reasons.most_common(1)[0][0] if reasons else "no provider is configured"
@@ -128,7 +130,7 @@ def subject_of(record: RequestRecord) -> Subject:
 
 
 def analysis_of(record: RequestRecord) -> PromptAnalysis:
-    """Return the recorded analysis, with the text analyzed again if the prompt is stored."""
+    """Return the recorded analysis, with the text read again if the prompt is stored."""
     recorded = PromptAnalysis(
         record.pattern,
         record.complexity,
@@ -137,4 +139,4 @@ def analysis_of(record: RequestRecord) -> PromptAnalysis:
     )
     if not record.prompt:
         return recorded
-    return replace(recorded, text=analyze_prompt(record.prompt).text)
+    return replace(recorded, text=PromptText.read(record.prompt))

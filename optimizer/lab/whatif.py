@@ -24,13 +24,15 @@ from analytics.reports.cluster_labels import labels_of, origin_of
 from analytics.reports.sum_queries import requests_in
 from analytics.reports.sum_sources import RECORDED
 from analytics.reports.token_ratios import AnswerLengths
-from optimizer.lab.past_requests import PastRequests, effect_on
+from optimizer.lab.past_requests import PastRequests, analysis_of, effect_on
 from optimizer.lab.past_ways import AskedWay, effort_asked, effort_lowered, effort_propensity
 from optimizer.lab.policy_effects import Change, LoggedChoice, cost_change, quality_change
 from optimizer.lab.session_caches import SimulatedCaches
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from optimizer.policies.rules import ActiveRules
 from routing.evaluation.off_policy import Unsupported
+from routing.models import PromptAnalysis
+from routing.rules import Effect
 
 MAX_REQUESTS = 20_000
 """The number of latest requests that are decided; more hardly narrow the intervals."""
@@ -92,6 +94,24 @@ class _Log:
     days: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A request of the log, with what is the same for all policies."""
+
+    record: RequestRecord
+    analysis: PromptAnalysis
+    effect: Effect
+
+
+@dataclass(slots=True)
+class _Course:
+    """How the log would have gone under one policy."""
+
+    answer: Answer
+    caches: SimulatedCaches
+    logged: list[LoggedChoice] = field(default_factory=list)
+
+
 class WhatIf:
     """Estimates policies on the log. Reads the database: not for the event loop."""
 
@@ -140,36 +160,24 @@ class WhatIf:
         scores = _mean_scores([record.pk for record in records])
         pace = _pace(rows, until or datetime.now(UTC)) if records else (0.0, 0.0)
         log = _Log(records, scores, lengths, named, *pace)
-        return [self._answer(policy, log, step) for policy in policies]
-
-    def _answer(self, policy: PolicySpec, log: _Log, step: Step) -> Answer:
-        answer = Answer(policy)
-        caches = SimulatedCaches(self._wire_of)
-        answer.tier_seen = any(_tier(record) for record in log.records)
-        logged = []
-        for record in log.records:
-            decided = self._decide(record, policy, log, answer, caches)
-            if decided is not None:
-                logged.append(decided)
-            step()
-        if log.records:
-            answer.days = log.days
-            answer.monthly = log.monthly * len(logged) / len(log.records)
-        if len(logged) < MIN_REQUESTS:
-            few = "1 request is" if len(logged) == 1 else f"{len(logged)} requests are"
-            answer.no_cost = answer.no_quality = f"{few} too few; {MIN_REQUESTS} are needed"
-            return answer
-        answer.lengths_known = sum(choice.length_known for choice in logged) / len(logged)
-        labels = labels_of(choice.origin for choice in logged)
-        try:
-            answer.cost = cost_change(logged, labels)
-        except Unsupported as error:
-            answer.no_cost = str(error)
-        try:
-            answer.quality = quality_change(logged, labels)
-        except Unsupported as error:
-            answer.no_quality = str(error)
-        return answer
+        tier_seen = any(_tier(record) for record in records)
+        courses = [
+            _Course(Answer(policy, tier_seen=tier_seen), SimulatedCaches(self._wire_of))
+            for policy in policies
+        ]
+        for record in records:
+            if not (named or leaves_choice(record.requested_model)):
+                for _ in courses:
+                    step()
+                continue
+            # What no policy changes is found once: the text takes longest to read.
+            past = _Past(record, analysis_of(record), effect_on(self._rules.rules, record))
+            for course in courses:
+                decided = self._decide(past, log, course)
+                if decided is not None:
+                    course.logged.append(decided)
+                step()
+        return [_estimated(course.answer, course.logged, log) for course in courses]
 
     @staticmethod
     def _requests(since: datetime, until: datetime | None) -> Any:
@@ -179,22 +187,17 @@ class WhatIf:
         )
         return rows.filter(decision__isnull=False).select_related("decision")
 
-    def _decide(
-        self,
-        record: RequestRecord,
-        policy: PolicySpec,
-        log: _Log,
-        answer: Answer,
-        caches: SimulatedCaches,
-    ) -> LoggedChoice | None:
-        open_choice = leaves_choice(record.requested_model)
-        if not (open_choice or log.named):
-            return None
+    def _decide(self, past: _Past, log: _Log, course: _Course) -> LoggedChoice | None:
+        record, answer, caches = past.record, course.answer, course.caches
+        policy = answer.policy
         lengths, score = log.lengths, log.scores.get(record.pk)
-        effect = effect_on((*policy.rules, *self._rules.rules), record)
+        effect = past.effect
+        if policy.rules:
+            effect = effect_on((*policy.rules, *self._rules.rules), record)
         decided = self._past.decide(
-            record, effect, policy, caches.find(record), over_named=log.named
-        )
+            record, effect, policy, caches.find(record), over_named=log.named,
+            analysis=past.analysis,
+        )  # fmt: skip
         way = AskedWay()
         if not isinstance(decided, str) and self._past.ways is not None:
             asked = self._past.ways.asked(record, decided)
@@ -224,7 +227,7 @@ class WhatIf:
             answer.undecided["the price of its model is unknown"] += 1
             return None
         answer.requests += 1
-        answer.named += not open_choice
+        answer.named += not leaves_choice(record.requested_model)
         answer.rated += score is not None
         answer.changed += model != target
         answer.before[model] += 1
@@ -242,6 +245,27 @@ class WhatIf:
             target_expected=expected,
             length_known=ratio.known,
         )
+
+
+def _estimated(answer: Answer, logged: Sequence[LoggedChoice], log: _Log) -> Answer:
+    if log.records:
+        answer.days = log.days
+        answer.monthly = log.monthly * len(logged) / len(log.records)
+    if len(logged) < MIN_REQUESTS:
+        few = "1 request is" if len(logged) == 1 else f"{len(logged)} requests are"
+        answer.no_cost = answer.no_quality = f"{few} too few; {MIN_REQUESTS} are needed"
+        return answer
+    answer.lengths_known = sum(choice.length_known for choice in logged) / len(logged)
+    labels = labels_of(choice.origin for choice in logged)
+    try:
+        answer.cost = cost_change(logged, labels)
+    except Unsupported as error:
+        answer.no_cost = str(error)
+    try:
+        answer.quality = quality_change(logged, labels)
+    except Unsupported as error:
+        answer.no_quality = str(error)
+    return answer
 
 
 def _named(model: str, effort: str) -> str:

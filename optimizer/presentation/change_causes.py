@@ -16,7 +16,7 @@ from analytics.reports.exploration.change_causes import (
     RESPONSE_CACHE,
     VOLUME,
 )
-from analytics.reports.exploration.explore import ChangeExplanation
+from analytics.reports.exploration.explanation import ChangeExplanation
 
 _WORDS = {
     VOLUME: ("Volume", "more requests", "fewer requests"),

@@ -19,8 +19,15 @@ from routing.learning.posterior import (
     logit,
     tier_prior,
 )
-from routing.learning.predictor import QualityPredictor, logit_at, logit_of_tier
-from routing.models import Candidate, Confidence, ModelOption, RoutingDecision, Tier
+from routing.learning.predictor import Expectation, QualityPredictor, logit_at, logit_of_tier
+from routing.models import (
+    Candidate,
+    Confidence,
+    ModelOption,
+    PromptAnalysis,
+    RoutingDecision,
+    Tier,
+)
 from routing.policies import CheapestAboveTarget, Policy
 from routing.strategies.base import Situation, by_weighed_cost
 from routing.strategies.complexity import ComplexityStrategy
@@ -112,6 +119,7 @@ class LearningStrategy:
         self._policy = policy
         self._fallback = fallback
         self._predictor = predictor
+        self._latest: tuple[PromptAnalysis, Expectation] | None = None
         self._explorer = explorer
 
     def decide(self, situation: Situation) -> RoutingDecision:
@@ -178,7 +186,14 @@ class LearningStrategy:
         analysis = situation.analysis
         if self._predictor is None or analysis.text is None:
             return _Prior(analysis.tier)
-        expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
+        kept = self._latest
+        if kept is not None and kept[0] is analysis:  # decided again, under another policy
+            expected = kept[1]
+        else:
+            expected = self._predictor.expectation(
+                analysis.text, analysis.pattern, analysis.complexity
+            )
+            self._latest = analysis, expected
         strength = self._predictor.strength(expected.nearness)
         loadings = expected.loadings
         if "tools" in situation.context.required_capabilities:

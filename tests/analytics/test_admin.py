@@ -193,6 +193,25 @@ def test_search_finds_by_id_key_and_words(admin_client: Client, rows: list) -> N
         assert {row.pk for row in found} == expected
 
 
+def test_words_are_looked_for_in_the_latest_prompts(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text of prompts has no index: a million rows would take seconds."""
+    monkeypatch.setattr("analytics.admin.history.MOST_SEARCHED", 2)
+    now = datetime.now(UTC)
+    for n in range(4):
+        RoutingMetricFactory(
+            request__prompt=f"Zebra {n}", request__created_at=now - timedelta(hours=n)
+        )
+    page = admin_client.get(url("requestrecord"), {"q": "zebra"})
+    assert [row.prompt for row in page.context["cl"].result_list] == ["Zebra 0", "Zebra 1"]
+    assert "in the prompts of the latest 2 rows" in page.content.decode()
+    older = {"q": "zebra", "created_at__lt": (now - timedelta(hours=1.5)).isoformat()}
+    page = admin_client.get(url("requestrecord"), older)
+    assert [row.prompt for row in page.context["cl"].result_list] == ["Zebra 2", "Zebra 3"]
+    assert "in the prompts of the latest" not in page.content.decode()
+
+
 def test_search_finds_by_ids_that_clients_know(admin_client: Client, rows: list) -> None:
     one = RoutingMetricFactory(
         request__session_id="run-7", request__user_id="ann", request__response_id="resp_of_them"

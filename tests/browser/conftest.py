@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -201,11 +202,38 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-# Django's links fade from one colour into another; what keeps the place of a chart moves for ever.
+_LONGEST = 600.0
+"""Seconds after which the browser is killed under a test. Only a test that hangs takes as long:
+Playwright bounds its waits, but not what a page's own script takes, and then nothing ends it."""
+
+
+@pytest.fixture(scope="session")
+def browser_process(service: Service, browser: Browser) -> int:
+    """The id of the browser's first process. The service is first: it is started by an event loop
+    of its own, which cannot be under that of Playwright."""
+    asked = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")
+    (found,) = (one["id"] for one in asked["processInfo"] if one["type"] == "browser")
+    return int(found)
+
+
+@pytest.fixture(autouse=True)
+def _no_test_waits_for_ever(browser_process: int) -> Iterator[None]:
+    killing = threading.Timer(_LONGEST, os.kill, (browser_process, signal.SIGKILL))
+    killing.daemon = True
+    killing.start()
+    yield
+    killing.cancel()
+
+
+# Django's links fade from one colour into another: what fades is at its end at once, for waiting
+# took a third of the time. What keeps the place of a chart moves for ever, and is left alone.
+# Nothing bounds page.evaluate, and a browser may draw no frame: then this goes on after a second.
 SETTLED = """async () => {
-  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-  const ends = document.getAnimations().filter((one) => one.effect.getTiming().iterations < 1e6);
-  await Promise.allSettled(ends.map((one) => one.finished));
+  const drawn = new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await Promise.race([drawn, new Promise((over) => setTimeout(over, 1000))]);
+  for (const one of document.getAnimations()) {
+    if (one.effect?.getComputedTiming().endTime < Infinity) one.finish();
+  }
 }"""
 Open = Callable[..., Page]
 LogIn = Callable[[str], Any]

@@ -326,7 +326,9 @@ def test_getting_started_leads_to_the_first_request(
 def test_what_if_answers_on_replayed_traffic(open_page: Open, shots: Path) -> None:
     page = open_page("/admin/whatif/")
     page.get_by_role("button", name="Estimate").click()
-    expect(page.locator("#content h2").first).to_be_visible()
+    expect(page.get_by_text("Past requests are decided again")).to_be_visible()
+    expect(page.locator(".estimate h2").first).to_be_visible()
+    expect(page.get_by_text("Past requests are decided again")).to_have_count(0)
     shoot(page, shots / "whatif.png")
 
 

@@ -9,9 +9,8 @@ call them on the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from analytics.reports.durations import Spread
@@ -23,11 +22,11 @@ from analytics.reports.exploration.cells import (
     readable_span,
     row_cells,
 )
-from analytics.reports.exploration.change_causes import (
-    Effects,
-    ModelTraffic,
-    change_causes,
-    total_effects,
+from analytics.reports.exploration.explanation import (
+    ChangeExplanation,
+    explained,
+    explained_from_rows,
+    period_pair,
 )
 from analytics.reports.exploration.question import MEASURES, TIME, Measure, SpendQuestion
 from analytics.reports.exploration.ratings import RatingCells, Ratings, rating_cells
@@ -38,6 +37,8 @@ from analytics.reports.steps import Steps
 
 _MOST_LAYERS = 5
 _MOST_MOVERS = 5
+MOST_TIMED = 100
+"""The most values of a dimension that are read step by step."""
 _SMALLEST_SHARE = 0.01
 """The share of the requests that a group has at least, for its means to count as moved."""
 
@@ -75,27 +76,11 @@ class ExploredSteps:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeExplanation:
-    """Why spending changed: USD by cause, and by model; ``question`` has the periods compared."""
-
-    question: SpendQuestion
-    before: Decimal
-    now: Decimal
-    effects: Effects
-    by_model: Mapping[str, Effects]
-
-    @property
-    def change(self) -> Decimal:
-        """USD now less USD before; the effects add up to it."""
-        return self.now - self.before
-
-
-@dataclass(frozen=True, slots=True)
 class ExploredSpending:
     """The answer to a question. ``asked`` is the question, ``question`` the part that was read.
 
     ``groups`` are in no order; ``latency`` is the spread of calls (ms) now and before, where sums
-    hold it.
+    hold it. ``left_out`` is how many values have no groups, as their steps were not read.
     """
 
     asked: SpendQuestion
@@ -106,6 +91,7 @@ class ExploredSpending:
     steps: ExploredSteps
     why: ChangeExplanation
     is_shortened: bool = field(default=False)
+    left_out: int = 0
 
     def movers(self, measure: Measure) -> list[ExploredGroup]:
         """Return the groups whose ``measure`` changed the most, the largest change first.
@@ -128,9 +114,15 @@ class ExploredSpending:
 
 
 def explore(
-    question: SpendQuestion, output_weights: Mapping[str, float] | None = None
+    question: SpendQuestion,
+    output_weights: Mapping[str, float] | None = None,
+    *,
+    most_timed: int | None = MOST_TIMED,
 ) -> ExploredSpending:
-    """Answer ``question``; ``output_weights`` are those of :func:`change_causes`."""
+    """Answer ``question``; ``output_weights`` are those of :func:`change_causes`.
+
+    Groups by time and a dimension are those of its ``most_timed`` largest values; ``None`` for all.
+    """
     asked = question
     filters, dimensions = question.filters, question.dimensions
     kept = is_kept({*filters, *dimensions})
@@ -140,13 +132,19 @@ def explore(
     steps = Steps.of(question.since, question.until)
     by_step = steps.by if TIME in question.by else None
     why_here = not kept or is_kept({*filters, "model"})
-    pairs = [_pair(question), _pair(question, dimensions, by_step)]
+    pairs = [period_pair(question), period_pair(question, dimensions, by_step)]
     if why_here:
-        pairs.append(_pair(question, ("model",)))
-    queries = [query for pair in pairs for query in pair]
+        pairs.append(period_pair(question, ("model",)))
     horizon = RollupCoverage.now(question.before)
     if steps.kind == "hour":
         horizon = horizon.by_hours()
+    left_out = 0
+    if kept and by_step is not None and dimensions and most_timed is not None:
+        among = _largest_of_all(question, horizon)
+        left_out = len(among) - most_timed
+        if left_out > 0:
+            pairs[1] = [replace(query, among=among[:most_timed]) for query in pairs[1]]
+    queries = [query for pair in pairs for query in pair]
     latency: tuple[Spread | None, Spread | None] = (None, None)
     if kept:
         spans = (
@@ -166,9 +164,9 @@ def explore(
         (), None, compared[0].get((None, ()), _nothing()), compared[1].get((None, ()), _nothing())
     )
     if why_here:
-        why = _explained(question, cells[4], cells[5], output_weights)
+        why = explained(question, cells[4], cells[5], output_weights)
     else:
-        why = _explained_from_rows(question, output_weights)
+        why = explained_from_rows(question, output_weights)
     measure = MEASURES[question.measure]
     read: Callable[[Sequence[CellQuery]], list[Cells]] = (
         (lambda wanted: kept_cells(wanted, filters, horizon, (), measure.reads)[0])
@@ -184,14 +182,23 @@ def explore(
         _by_step(question, steps, _largest(groups, measure), read, measure),
         why,
         is_shortened=question is not asked,
+        left_out=max(0, left_out),
     )
 
 
-def _pair(question: SpendQuestion, by: tuple[str, ...] = (), step: Any = None) -> list[CellQuery]:
-    return [
-        CellQuery(by, question.since, question.until, step),
-        CellQuery(by, *question.previous, step),
-    ]
+def _largest_of_all(question: SpendQuestion, horizon: RollupCoverage) -> list[str]:
+    """Return the values of the first dimension, the largest by the question's measure first."""
+    measure = MEASURES[question.measure]
+    reads = measure.reads if measure.additive else ("requests",)
+    periods, _ = kept_cells(
+        period_pair(question, question.dimensions[:1]), question.filters, horizon, (), reads
+    )
+    sizes: dict[str, Any] = {}
+    for cells in periods:
+        for (_, (name,)), figures in cells.items():
+            size = measure.of(figures) if measure.additive else figures["requests"]
+            sizes[name] = max(sizes.get(name, 0), abs(size))
+    return sorted(sizes, key=lambda name: (-sizes[name], name))
 
 
 def _nothing() -> Compared:
@@ -286,46 +293,3 @@ def _by_step(
         {name: values(cells[2], steps.starts, (name,)) for name in largest},
         [*before, *[None] * (len(steps.starts) - len(before))],
     )
-
-
-def _explained_from_rows(
-    question: SpendQuestion, output_weights: Mapping[str, float] | None
-) -> ChangeExplanation:
-    """Explain as much of the end of the period as can be read request by request."""
-    most = most_requests(())
-    edge = readable_span(question.filters, question.before, question.until, most)
-    question = question.within(edge)
-    now, before = row_cells(_pair(question, ("model",)), question.filters)
-    return _explained(question, now, before, output_weights)
-
-
-def _explained(
-    question: SpendQuestion, now: Cells, before: Cells, output_weights: Mapping[str, float] | None
-) -> ChangeExplanation:
-    earlier, later = _traffic(before), _traffic(now)
-    effects = change_causes(earlier, later, output_weights)
-    return ChangeExplanation(
-        question, _cost_of(earlier), _cost_of(later), total_effects(effects), effects
-    )
-
-
-def _cost_of(period: Mapping[str, ModelTraffic]) -> Decimal:
-    return sum((one.cost for one in period.values()), Decimal(0))
-
-
-def _traffic(cells: Cells) -> dict[str, ModelTraffic]:
-    sums: dict[str, Any] = {}
-    for (_, (model,)), figures in cells.items():
-        add_figures(sums.setdefault(model, no_figures()), figures)
-    return {
-        model: ModelTraffic(
-            figures["requests"],
-            figures["failed"],
-            figures["cache_hits"],
-            figures["tokens_in"],
-            figures["tokens_out"],
-            figures["cost"],
-            figures["prompt_cache_saved"],
-        )
-        for model, figures in sums.items()
-    }

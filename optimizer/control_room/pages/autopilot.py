@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from analytics.autopilot.course import points_at_risk, trial_evidence, usd_spent
+from analytics.autopilot.course import evidence_of_trials, points_at_risk, usd_spent
 from analytics.autopilot.steps import OPEN, autopilot_on, autopilot_switch, trial_revert
 from analytics.autopilot.uses import day_start, month_start
 from analytics.models import AutopilotStep, AutopilotTrial
@@ -38,6 +38,8 @@ def autopilot_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     product = settings_in_force()
     policy, now = autopilot_policy(product), datetime.now(UTC)
+    trials = list(AutopilotTrial.objects.all()[:_MOST_ROWS])
+    evidence = evidence_of_trials(trials, policy.terms)
     spans = (("Today", day_start(now)), ("This month", month_start(now)))
     context: dict[str, Any] = {
         **admin.site.each_context(request),
@@ -54,8 +56,8 @@ def autopilot_page(request: HttpRequest) -> HttpResponse:
         ),
         "headings": TRIAL_HEADINGS,
         "trials": [
-            (trial.pk, trial.state in OPEN, trial_row(trial, trial_evidence(trial, policy.terms)))
-            for trial in AutopilotTrial.objects.all()[:_MOST_ROWS]
+            (trial.pk, trial.state in OPEN, trial_row(trial, shown))
+            for trial, shown in zip(trials, evidence, strict=True)
         ],
         "steps": [
             (step, evidence_text(step.evidence))

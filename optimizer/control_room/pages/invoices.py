@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.http import urlencode
 
 from analytics.models import LedgerDay
 from analytics.reconciliation.matching import Reconciliation, reconcile
@@ -29,16 +30,13 @@ class InvoiceForm(forms.Form):
 
 
 def invoices_page(request: HttpRequest) -> HttpResponse:
-    """Show the month's statements beside the ledger, or the last thirty days."""
-    if not request.user.has_perm("analytics.view_providerstatementline"):  # type: ignore[union-attr]
-        raise PermissionDenied
-    form = InvoiceForm(request.GET if "month" in request.GET else None)
-    today = datetime.now(UTC).date()
-    since, until = today - timedelta(days=30), today + timedelta(days=1)
-    if form.is_bound and form.is_valid():
-        since, until = (moment.date() for moment in month_of(form.cleaned_data["month"]))
-    names = stated_providers(since, until)
-    results = [reconcile(name, since, until, settings.RECONCILE_KEYS) for name in names]
+    """Show the month's statements beside the ledger, or the last thirty days.
+
+    A script loads each provider's; with ``whole`` in the query they are in the page itself.
+    """
+    form, since, until = _asked(request)
+    month = form.cleaned_data["month"] if form.is_valid() else ""
+    period = {"month": month} if month else {}
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Invoices",
@@ -46,10 +44,45 @@ def invoices_page(request: HttpRequest) -> HttpResponse:
         "since": since,
         "until": until,
         "headings": HEADINGS,
-        "results": [_shown(result) for result in results if result is not None],
+        "statements": [
+            (
+                name,
+                urlencode({**period, "provider": name}),
+                _reconciled(name, since, until) if "whole" in request.GET else None,
+            )
+            for name in stated_providers(since, until)
+        ],
+        "whole": urlencode({**period, "whole": 1}),
         "root": LedgerDay.objects.last(),
     }
     return TemplateResponse(request, "admin/invoices.html", context)
+
+
+def invoice_view(request: HttpRequest) -> HttpResponse:
+    """Return one provider's statement beside the ledger: it reads every call of the period."""
+    _, since, until = _asked(request)
+    result = _reconciled(request.GET.get("provider", ""), since, until)
+    if result is None:
+        raise Http404
+    context = {"result": result, "headings": HEADINGS}
+    return TemplateResponse(request, "admin/invoice.html", context)
+
+
+def _asked(request: HttpRequest) -> tuple[InvoiceForm, date, date]:
+    """Return the form, and the days that it asks about. Raises ``PermissionDenied``."""
+    if not request.user.has_perm("analytics.view_providerstatementline"):  # type: ignore[union-attr]
+        raise PermissionDenied
+    form = InvoiceForm(request.GET if "month" in request.GET else None)
+    if form.is_valid():
+        since, until = (moment.date() for moment in month_of(form.cleaned_data["month"]))
+        return form, since, until
+    today = datetime.now(UTC).date()
+    return form, today - timedelta(days=30), today + timedelta(days=1)
+
+
+def _reconciled(provider: str, since: date, until: date) -> dict[str, Any] | None:
+    result = reconcile(provider, since, until, settings.RECONCILE_KEYS)
+    return None if result is None else _shown(result)
 
 
 def _shown(result: Reconciliation) -> dict[str, Any]:

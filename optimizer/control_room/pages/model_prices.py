@@ -26,6 +26,8 @@ from optimizer.wiring.operation.errors import UnknownTarget
 from optimizer.wiring.routing import installed_abilities
 from routing.models import ModelRef
 
+_MOST_MOVES = 100
+
 
 class EffectForm(forms.Form):
     """A model at another price, USD per million tokens."""
@@ -75,7 +77,7 @@ def models_page(request: HttpRequest) -> HttpResponse:
     services.operation.refresh()
     price_service = services.price_service
     price_service.refresh()
-    models = price_service.models()
+    models, moves = price_service.models(), price_service.changes()
     submitted = "of" in request.GET
     form = EffectForm(request.GET if submitted else None)
     context: dict[str, Any] = {
@@ -84,7 +86,8 @@ def models_page(request: HttpRequest) -> HttpResponse:
         "models": models,
         "warnings": list(_warnings(models, _reference())),
         "comparison": _comparison(models),
-        "moves": price_service.changes(),
+        "moves": moves[:_MOST_MOVES],
+        "more_moves": max(0, len(moves) - _MOST_MOVES),
         "form": form,
         "may_set": user.has_perm("analytics.add_priceoverride"),
         "may_switch": user.has_perm("analytics.change_modelswitch"),

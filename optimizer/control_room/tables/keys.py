@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.forms import Script
+from django.forms import Media, Script
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -42,6 +42,14 @@ from optimizer.presentation.own_spending import OwnSpending
 _DAYS, _LATEST = 30, 10
 _WHOM = ("name", "user", "team", "project")
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "cost_cap")
+_CHARTS = Media(
+    js=(
+        "chartjs/chart.js",
+        Script("control_room/spend_chart.js", type="module"),
+        Script("analytics/burn_down.js", type="module"),
+    )  # type: ignore[arg-type]  # scripts are objects since Django 5.2
+)
+"""Scripts that draw what a key spent and what is left of its budgets."""
 _ROUTING = ("quality_target", "auto_route", "strict", "residency")
 
 
@@ -58,19 +66,11 @@ class ApiKeyAdmin(PlainListsMixin, admin.ModelAdmin):
     )  # fmt: skip
     list_filter = ("team", "project")
     list_select_related = ("team", "project")
+    list_per_page = 50
     search_fields = ("name", "prefix", "user")
     autocomplete_fields = ("team", "project")
     actions = ("revoke_selected", "rotate_selected")
     change_form_template = "admin/keys/key.html"
-
-    class Media:
-        """Scripts that draw what a key spent and what is left of its budgets."""
-
-        js = (
-            "chartjs/chart.js",
-            Script("control_room/spend_chart.js", type="module"),
-            Script("analytics/burn_down.js", type="module"),
-        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return false: keys are revoked instead."""
@@ -140,7 +140,7 @@ class ApiKeyAdmin(PlainListsMixin, admin.ModelAdmin):
         """Show the page of a key with what it spent."""
         key = kw.get("obj")
         if key is not None:
-            context.update(_use(key))
+            context.update(_use(key), media=context["media"] + _CHARTS)
         return super().render_change_form(request, context, *args, **kw)
 
     def users_view(self, request: HttpRequest) -> JsonResponse:

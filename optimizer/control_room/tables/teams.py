@@ -34,5 +34,6 @@ class ProjectAdmin(PlainListsMixin, admin.ModelAdmin):
 
     form = ProjectForm
     list_display = ("name", "team", "tags")
+    list_select_related = ("team",)
     search_fields = ("name",)
     autocomplete_fields = ("team",)

@@ -322,7 +322,9 @@ def test_the_page_shows_what_differs(billing: FakeBilling, admin_client: Client)
     call(billing, "openai", "0.5")
     billing.calls.append(BilledCall(NOON, "<b>model", D("0.25")))
     run("openai", billing)
-    page = admin_client.get("/admin/invoices/?month=2026-10").content.decode()
+    page = admin_client.get(
+        "/admin/invoices/provider?month=2026-10&provider=openai"
+    ).content.decode()
     assert "calls past the gateway $0.250000" in page
     assert "&lt;b&gt;model" in page
     assert "66.67 %" in page

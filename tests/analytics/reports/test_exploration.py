@@ -116,6 +116,24 @@ def test_requests_are_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("traffic")
+@pytest.mark.parametrize("measure", ["spend", "latency"])
+def test_by_time_the_largest_values_are_read(measure: str) -> None:
+    by_time = SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {}, ("time", "user"), measure)
+    all_of_them = explore(by_time, most_timed=None)
+    few = explore(by_time, most_timed=2)
+    names = {group.values for group in few.groups}
+    assert (len(names), few.left_out, all_of_them.left_out) == (2, 3, 0)
+    assert few.total == all_of_them.total
+    assert {(g.at, g.values): g for g in few.groups} == {
+        (g.at, g.values): g for g in all_of_them.groups if g.values in names
+    }
+    by_user = explore(SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {}, ("user",), measure))
+    figure = "cost" if measure == "spend" else "requests"
+    largest = sorted(by_user.groups, key=lambda g: -max(g.now[figure], g.before[figure]))
+    assert largest[0].values in names
+
+
+@pytest.mark.usefixtures("traffic")
 def test_one_user_s_requests_are_counted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells_module, "MOST_REQUESTS", 20)
     answer = explore(SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {"user": "u1"}, ("model",)))

@@ -8,6 +8,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -303,13 +304,24 @@ class TestTheCommand:
         assert spent == pytest.approx(cost)
 
 
+ESTIMATES = "/admin/whatif/estimates"
+
+
 @pytest.mark.django_db
 class TestTheAdminPage:
+    @staticmethod
+    def read(client: Client, asked: dict[str, Any]) -> str:
+        return client.get("/admin/whatif/", asked).content.decode()
+
     def test_it_answers(self, admin_client: Client) -> None:
         log(300)
         page = admin_client.get("/admin/whatif/").content.decode()
         assert f'<option value="{SMALL}">' in page
-        page = admin_client.get("/admin/whatif/", {"policy": BIG, "days": 3}).content.decode()
+        asked = {"policy": BIG, "days": 3}
+        assert f"estimates?policy={BIG}&amp;days=3" in self.read(admin_client, asked)
+        assert "quality rises" not in self.read(admin_client, asked)
+        assert "quality rises" in self.read(admin_client, {**asked, "whole": 1})
+        page = admin_client.get(ESTIMATES, asked).content.decode()
         assert "quality rises" in page
         assert "Quality under the policy" in page
         assert f"claude/{BIG}" in page
@@ -319,7 +331,7 @@ class TestTheAdminPage:
     ) -> None:
         log(300)
         asked = {"policy": [BIG, "cheapest", "hybrid@0.8", ""], "days": 3}
-        page = admin_client.get("/admin/whatif/", asked)
+        page = admin_client.get(ESTIMATES, asked)
         big, cheapest, target = page.context["estimates"]
         assert (big["name"], cheapest["rule"]) == (BIG, "")
         rule = admin_client.get(f"{reverse('admin:analytics_routingrule_add')}?{big['rule']}")
@@ -363,6 +375,8 @@ class TestTheAdminPage:
         page = admin_client.get("/admin/whatif/", {"policy": policy, "days": 3})
         assert page.status_code == 200
         assert 'class="errorlist' in page.content.decode()
+        assert ESTIMATES not in page.content.decode()
+        assert admin_client.get(ESTIMATES, {"policy": policy, "days": 3}).status_code == 400
 
     def test_strangers_do_not_see_it(self, django_user_model) -> None:
         stranger = Client()
@@ -370,6 +384,7 @@ class TestTheAdminPage:
         user = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
         stranger.force_login(user)
         assert stranger.get("/admin/whatif/").status_code == 403
+        assert stranger.get(ESTIMATES, {"policy": BIG, "days": 3}).status_code == 403
 
 
 TURNS = ("title", "human")

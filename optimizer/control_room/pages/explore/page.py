@@ -16,7 +16,7 @@ from analytics.database.replicas import reading_elsewhere
 from analytics.exports.csv import csv_lines
 from analytics.reports.exploration.cells import most_requests
 from analytics.reports.exploration.dimensions import DIMENSIONS
-from analytics.reports.exploration.explore import ExploredSpending, explore
+from analytics.reports.exploration.explore import MOST_TIMED, ExploredSpending, explore
 from analytics.saved_views import ViewError, view_delete, view_save, views_of
 from optimizer.control_room.demo import demo_view
 from optimizer.control_room.pages.explore.address import GROUPS, ExploreAddress
@@ -85,7 +85,7 @@ def explore_export(request: HttpRequest) -> HttpResponse:
     """Return all groups of the question as CSV."""
     _check(request)
     address = ExploreAddress.from_query(request.GET.dict())
-    rows = csv_rows(_answer(address, datetime.now(UTC)), address)
+    rows = csv_rows(_answer(address, datetime.now(UTC), most_timed=None), address)
     return HttpResponse(
         csv_lines(rows),
         content_type="text/csv; charset=utf-8",
@@ -121,8 +121,11 @@ def _check(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _answer(address: ExploreAddress, now: datetime) -> ExploredSpending:
-    return explore(address.question(now), get_services().price_service.output_weights())
+def _answer(
+    address: ExploreAddress, now: datetime, most_timed: int | None = MOST_TIMED
+) -> ExploredSpending:
+    weights = get_services().price_service.output_weights()
+    return explore(address.question(now), weights, most_timed=most_timed)
 
 
 def _parameters(request: HttpRequest) -> dict[str, str]:
@@ -162,6 +165,11 @@ def _limits(answer: ExploredSpending) -> list[str]:
         limits.append(
             "This period is not over: it is compared with as much of the one before, until "
             f"{answer.question.compared_until:%Y-%m-%d %H:%M} UTC."
+        )
+    if answer.left_out:
+        shown = MOST_TIMED + answer.left_out
+        limits.append(
+            f"By time, the {MOST_TIMED} largest of {shown:,} are shown; the CSV file has all."
         )
     if answer.is_shortened:
         most = most_requests(answer.question.dimensions)

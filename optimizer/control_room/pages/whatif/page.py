@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import TemplateResponse
 
 from analytics.ledger.daily_totals import known_values
@@ -26,18 +26,17 @@ from optimizer.wiring.build import get_services
 from optimizer.wiring.offline.demo_policies import demo_policies
 
 _MAX_REQUESTS = 5_000
-"""The most requests that are decided again while the user waits: it takes a second or two."""
+"""The most requests that are decided again, over all policies: it takes a second or two."""
 _MOST_MODELS = 12
 
 
 def whatif_view(request: HttpRequest) -> HttpResponse:
-    """Show the form and, after it is submitted, the estimates side by side."""
-    if not request.user.has_perm("analytics.view_routingmetric"):  # type: ignore[union-attr]
-        raise PermissionDenied
-    services: Any = demo_policies() if demo_view(request).here else get_services()
+    """Show the form; after it is submitted, a script loads the estimates into the page.
+
+    With ``whole`` in the query they are in the page itself, for browsers without scripts.
+    """
+    services, form = _asked(request)
     guarantee = services.guarantee.guarantee()
-    submitted = "policy" in request.GET
-    form = WhatIfForm(services.names, request.GET if submitted else None)
     models = sorted({spec.id for spec in services.names.available() if spec.kind == "chat"})
     context: dict[str, Any] = {
         **admin.site.each_context(request),
@@ -47,9 +46,31 @@ def whatif_view(request: HttpRequest) -> HttpResponse:
         "policies": [*STRATEGIES, *models],
         "quick": _quick_links(models),
     }
-    if submitted and form.is_valid():
-        context |= _estimates(services, form.cleaned_data, request)
+    if form.is_valid():
+        context["asked"] = request.GET.urlencode()
+        if "whole" in request.GET:
+            context |= _estimates(services, form.cleaned_data, request)
     return TemplateResponse(request, "admin/whatif.html", context)
+
+
+def whatif_estimates_view(request: HttpRequest) -> HttpResponse:
+    """Return the estimates alone, side by side: it takes a second or two."""
+    services, form = _asked(request)
+    if not form.is_valid():
+        return HttpResponseBadRequest("The policies cannot be read.")
+    context = _estimates(services, form.cleaned_data, request)
+    return TemplateResponse(request, "admin/whatif_estimates.html", context)
+
+
+def _asked(request: HttpRequest) -> tuple[Any, WhatIfForm]:
+    """Return the services that answer, and the form as it was submitted, if it was.
+
+    Raises ``PermissionDenied``.
+    """
+    if not request.user.has_perm("analytics.view_routingmetric"):  # type: ignore[union-attr]
+        raise PermissionDenied
+    services: Any = demo_policies() if demo_view(request).here else get_services()
+    return services, WhatIfForm(services.names, request.GET if "policy" in request.GET else None)
 
 
 def _quick_links(models: Sequence[str]) -> list[tuple[str, str]]:

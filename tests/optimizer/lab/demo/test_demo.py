@@ -189,7 +189,7 @@ class TestApart:
         services = get_services()
         before = _observed(services)
         asked = {"policy": ["claude-haiku-5-5", "best"], "days": "30", "named": "on"}
-        page = admin_client.get(reverse("admin:whatif"), asked)
+        page = admin_client.get(reverse("admin:whatif"), {**asked, "whole": 1})
         assert BANNER in page.content.decode()
         cheap, best = page.context["estimates"]
         assert cheap["monthly"].cheaper
