@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -76,8 +77,8 @@ class Gatekeeper:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = _OWN_PREFIX.sub("", scope["path"])
-        if _OPEN_PATHS.match(path) or path == "/":
+        path, is_open, managed = _place_of(scope["path"])
+        if is_open:
             await self._app(scope, receive, send)
             return
         digest = self._digest_at(scope, path)
@@ -85,7 +86,6 @@ class Gatekeeper:
             await _send_to(f"{scope.get('root_path', '')}/me/", send)
             return
         services = PROCESS.services or get_services()
-        managed = path.startswith(MANAGE_PREFIX)
         try:
             address = address_of_scope(scope, behind_proxy=self._behind_proxy)
             needed = manage_scope(path, scope["method"]) if managed else _scope_of(path)
@@ -129,7 +129,11 @@ class Gatekeeper:
         body = await read_body(receive)
         if body is None:
             return None  # the client has left, or BodyLimit answers that it is too large or late
-        encoding = next((v for name, v in scope["headers"] if name == b"content-encoding"), b"")
+        encoding = b""
+        for name, value in scope["headers"]:
+            if name == b"content-encoding":
+                encoding = value
+                break
         if not encoding:
             return body
         try:
@@ -171,6 +175,13 @@ class Gatekeeper:
             if digest is None and self._query_keys:
                 digest = _digest(keys[-1])
         return digest
+
+
+@lru_cache(maxsize=1024)
+def _place_of(path: str) -> tuple[str, bool, bool]:
+    """Return a path without its prefix, whether it needs no key, and whether it manages."""
+    path = _OWN_PREFIX.sub("", path)
+    return path, path == "/" or _OPEN_PATHS.match(path) is not None, path.startswith(MANAGE_PREFIX)
 
 
 def _scope_of(path: str) -> str:

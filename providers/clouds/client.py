@@ -10,7 +10,7 @@ import httpx
 
 from providers.clouds.credentials import Renewed
 from providers.errors import AuthenticationFailed, ProviderError
-from providers.http.transport import WholeAnswer
+from providers.http.exchange import WholeAnswer
 from providers.http.wire import WireClient
 
 
