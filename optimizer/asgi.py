@@ -31,7 +31,7 @@ def _with_static_files(app: App) -> App:
         for storage in getattr(finder, "storages", {}).values():
             prefix = getattr(storage, "prefix", "")
             static.add_files(storage.location, prefix=f"{settings.STATIC_URL}{prefix}")
-    return CompressedStatic(static, f"/{settings.STATIC_URL.lstrip('/')}")
+    return CompressedStatic(app, static, f"/{settings.STATIC_URL.lstrip('/')}")
 
 
 _fast_path = FastPath(Lifespan(cast("App", _django)), endpoints_of)

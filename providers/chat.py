@@ -145,6 +145,9 @@ class Message:
     @property
     def text(self) -> str:
         """The text parts, one per line."""
+        parts = self.parts
+        if len(parts) == 1 and type(parts[0]) is Text:
+            return parts[0].text
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
     @classmethod

@@ -92,11 +92,18 @@ class RoutingEngine:
             decision = self._fall_back(situation, name, error)
         if context.variants is not None:
             decision = note_variant(decision, situation)
-        metadata = self._complete(decision, situation)
+        reasoning = decision.reasoning
         if situation.note:
-            reasoning = f"{decision.reasoning} {situation.note}"
-            return replace(decision, reasoning=reasoning, metadata=metadata)
-        return replace(decision, metadata=metadata)
+            reasoning = f"{reasoning} {situation.note}"
+        return RoutingDecision(
+            decision.provider,
+            decision.model,
+            decision.confidence,
+            decision.strategy_used,
+            reasoning,
+            decision.fallback_used,
+            self._complete(decision, situation),
+        )
 
     def _adjusted(self, decision: RoutingDecision, situation: Situation) -> RoutingDecision:
         context = situation.context

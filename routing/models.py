@@ -324,16 +324,20 @@ class Candidate(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, without those of the last four that say nothing."""
-        fields = dict(zip(self._fields, self, strict=True))
-        if self.propensity is None:
-            del fields["propensity"]
-        if self.expected_latency is None:
-            del fields["expected_latency"]
-        if not self.effort:
-            del fields["effort"]
-        if not self.service_tier:
-            del fields["service_tier"]
+        # Mostly none of the last four says anything.
+        fields: dict[str, Any] = dict(zip(_ALWAYS, self, strict=False))
+        if self.propensity is not None:
+            fields["propensity"] = self.propensity
+        if self.expected_latency is not None:
+            fields["expected_latency"] = self.expected_latency
+        if self.effort:
+            fields["effort"] = self.effort
+        if self.service_tier:
+            fields["service_tier"] = self.service_tier
         return fields
+
+
+_ALWAYS = Candidate._fields[:-4]
 
 
 @frozen

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, connections, models
 from django.db.models.base import ModelState
 
@@ -177,7 +178,7 @@ def _convert(field: models.Field) -> Convert | None:
     if connection.vendor == "sqlite" and type(field) is models.UUIDField:
         return _HEX
     if connection.vendor == "sqlite" and type(field) is models.DateTimeField:
-        return _in_utc
+        return in_utc
     if connection.vendor == "sqlite" and type(field) is models.JSONField:
         return _json_text((field.encoder or json.JSONEncoder)())
     return lambda value: field.get_db_prep_save(value, connection)
@@ -187,17 +188,28 @@ _HEX = attrgetter("hex")
 
 
 @lru_cache(maxsize=64)  # the rows of a request have the same time
-def _in_utc(value: datetime) -> str:
+def in_utc(value: datetime) -> str:
     """Return a time as Django writes it to a database without time zones."""
     return str(value.astimezone(UTC).replace(tzinfo=None))
 
 
+_as_django_does = DjangoJSONEncoder().default
+
+
+def json_value(value: Any) -> Any:
+    """Return what Django's encoder makes of a value that JSON lacks; mostly it is an amount."""
+    return str(value) if type(value) is Decimal else _as_django_does(value)
+
+
 def _json_text(slow: json.JSONEncoder) -> Convert:
     """Return a function that writes JSON, in a fifth of the time where ``orjson`` can do it."""
+    default = json_value if type(slow) is DjangoJSONEncoder else slow.default
 
     def text(value: Any) -> str:
+        if value == [] and type(value) is list:
+            return "[]"
         try:
-            return orjson.dumps(value, default=slow.default).decode()
+            return orjson.dumps(value, default=default).decode()
         except TypeError:  # of numbers above 64 bits and halves of characters
             return slow.encode(value)
 

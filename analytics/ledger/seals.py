@@ -20,6 +20,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import lru_cache, partial
 from hashlib import sha256
 from operator import attrgetter
@@ -29,7 +30,7 @@ import orjson
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
 
-from analytics.database.bulk_write import execute_many
+from analytics.database.bulk_write import execute_many, json_value
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.models.seals import LedgerSeal
 
@@ -52,7 +53,6 @@ _FIGURES = frozenset({
     "decision.explored", "decided",
 })  # fmt: skip
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
-_as_django_does = DjangoJSONEncoder().default
 
 
 class RowHash(NamedTuple):
@@ -75,14 +75,10 @@ class _Columns:
         self._names = [name for name, _ in self._fields]
         self._defaults = [_default(field) for _, field in self._fields]
         self._values = attrgetter(*(field.attname for _, field in self._fields))
-        self._amounts = self._of(models.DecimalField)
-        self._texts: list[tuple[str, Callable[[Any], Any]]] = [
-            *((name, float) for name in self._of(models.FloatField)),
-            *((name, _in_utc) for name in self._of(models.DateTimeField)),
+        self._columns = [
+            (name, default, _text_of(field))
+            for (name, field), default in zip(self._fields, self._defaults, strict=True)
         ]
-
-    def _of(self, kind: type[models.Field]) -> list[str]:
-        return [name for name, field in self._fields if isinstance(field, kind)]
 
     def constants(self) -> dict[str, Any]:
         """Return the defaults that are the same for every row, by name."""
@@ -91,20 +87,25 @@ class _Columns:
 
     def changed(self, row: models.Model) -> dict[str, Any]:
         """Return the columns of ``row`` that differ from their defaults, as the JSON has them."""
-        columns = zip(self._names, self._values(row), self._defaults, strict=True)
-        # An amount is not compared with ``None``, which took as long as all other comparisons.
-        changed = {
-            name: value
-            for name, value, default in columns
-            if value is not default and (default is None or value != default)
-        }
-        for name in self._amounts:
-            if (value := changed.get(name)) is not None:
-                changed[name] = f"{value:.10f}" if value else _NOTHING
-        for name, text in self._texts:
-            if (value := changed.get(name)) is not None:
-                changed[name] = text(value)
+        changed = {}
+        for (name, default, text), value in zip(self._columns, self._values(row), strict=True):
+            # An amount is not compared with ``None``, which took as long as all other comparisons.
+            if value is not default and (default is None or value != default):
+                changed[name] = value if text is None or value is None else text(value)
         return changed
+
+
+def _text_of(field: models.Field) -> Callable[[Any], Any] | None:
+    """Return how the values of a column become what the JSON has, ``None`` if they are that."""
+    if isinstance(field, models.DecimalField):
+        return _amount
+    if isinstance(field, models.FloatField):
+        return float
+    return _in_utc if isinstance(field, models.DateTimeField) else None
+
+
+def _amount(value: Decimal) -> str:
+    return f"{value:.10f}" if value else _NOTHING
 
 
 @lru_cache(maxsize=64)  # a request and its decision have the same time
@@ -122,7 +123,7 @@ def _default(field: models.Field) -> Any:
 def canonical_json(value: Any) -> bytes:
     """Return JSON that is the same for a value and for what any database gives back of it."""
     try:
-        text = orjson.dumps(value, default=_as_django_does, option=_OPTIONS)
+        text = orjson.dumps(value, default=json_value, option=_OPTIONS)
     except TypeError:  # of numbers above 64 bits and halves of characters
         plain = json.dumps(value, cls=DjangoJSONEncoder, separators=(",", ":"))
         plain = json.dumps(json.loads(plain), separators=(",", ":"), sort_keys=True)

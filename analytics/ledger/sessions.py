@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet, Sum
 
-from analytics.database.bulk_write import execute_many
+from analytics.database.bulk_write import execute_many, in_utc
 from analytics.database.locking import locked_row
 from analytics.ledger.daily_totals import Decided
 from analytics.models import AgentSession, RequestRecord, TotalsState
@@ -109,7 +109,8 @@ def _change(requests: Iterable[Decided], sign: int) -> None:
                 lines[key] = _Line(request, amounts, sign)
     if not lines:
         return
-    when = cache(connection.ops.adapt_datetimefield_value)  # most begin and end at one request
+    # Most begin and end at one request, whose time was written before.
+    when = in_utc if connection.vendor == "sqlite" else connection.ops.adapt_datetimefield_value
     money = str if connection.vendor == "sqlite" else Decimal
     # All workers lock rows in the same order, so that they cannot deadlock.
     execute_many(

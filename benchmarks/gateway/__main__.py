@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.gateway import growth, report, scaling, soak, streams
+from benchmarks.gateway import growth, report, scaling, soak, steady, streams
 from benchmarks.gateway.load import Measured, drive
 from benchmarks.gateway.targets import all_targets, missing_tools, upstream, versions
 
@@ -26,6 +26,7 @@ def throughput(options: argparse.Namespace, console: Console, latency_ms: int) -
             url,
             database=options.database,
             litellm_venv=None if options.no_litellm else options.litellm,
+            portkey_prefix=None if options.no_portkey else options.portkey,
         ) as targets,
     ):
         for target in targets:
@@ -41,7 +42,7 @@ def throughput(options: argparse.Namespace, console: Console, latency_ms: int) -
                     )
     rows = report.rows_of(runs, latency_ms)
     report.show(console, f"One process on one core, upstream of {latency_ms} ms", rows)
-    for line in report.against_peer(runs):
+    for line in report.against_peers(runs):
         console.print(line)
     if options.out:
         stem = options.out / f"gateway-{latency_ms}ms"
@@ -67,13 +68,14 @@ _OTHERS = {
     "scaling": scaling.run,
     "growth": growth.run,
     "soak": soak.run,
+    "steady": steady.run,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gateway",
-        description="This service beside LiteLLM, nginx and the bounds of Python, in one run.",
+        description="This service beside LiteLLM, Portkey, nginx and Python's bounds, in one run.",
     )
     every = ("throughput", *_OTHERS)
     parser.add_argument(
@@ -101,6 +103,13 @@ def main() -> None:
         help="its environment; made if absent",
     )
     parser.add_argument("--no-litellm", action="store_true", help="leave it out")
+    parser.add_argument(
+        "--portkey",
+        type=Path,
+        default=Path(".node-portkey"),
+        help="where npm installs Portkey's gateway; made if absent",
+    )
+    parser.add_argument("--no-portkey", action="store_true", help="leave it out (it needs Node.js)")
     parser.add_argument("--out", type=Path, help="folder for tables, figures and pictures")
     options = parser.parse_args()
     # Not by ``choices``: up to Python 3.11 those are looked for a default too, as a whole.

@@ -16,11 +16,12 @@ _SCRIPT = Path(__file__).with_name("requests.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """``wire`` is complete or chat, ``mode`` hit or miss."""
+    """``wire`` is complete or chat, ``mode`` hit or miss; ``headers`` are sent beside the usual."""
 
     wire: str = "chat"
     mode: str = "miss"
     model: str = "auto"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def drive(server: Server, load: Load, connections: int, seconds: float) -> Measu
     run = subprocess.run(
         [
             "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "20s",
+            *(part for name, value in load.headers for part in ("-H", f"{name}: {value}")),
             "-s", str(_SCRIPT), server.url, "--", load.wire, load.mode, load.model,
         ],
         capture_output=True,

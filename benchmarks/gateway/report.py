@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gateway.load import Measured, median
-from benchmarks.gateway.targets import LITELLM, OURS
+from benchmarks.gateway.targets import LITELLM, NAMED, OURS, PORTKEY, RAW
 
 Runs = Mapping[int, Mapping[str, Sequence[Measured]]]
 """By concurrency, then target."""
@@ -48,17 +48,20 @@ def as_markdown(rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def against_peer(runs: Runs) -> list[str]:
-    """The ratios that are promised."""
+def against_peers(runs: Runs) -> list[str]:
+    """The ratios that are promised: of routed requests and of those that name their model."""
     said = []
     for connections, by_target in runs.items():
-        if LITELLM not in by_target:
-            continue
-        own, peer = median(by_target[OURS]), median(by_target[LITELLM])
-        said.append(
-            f"{connections} at a time: {own.rate / peer.rate:.1f} times {LITELLM}'s requests/s, "
-            f"{own.p50 / peer.p50:.3f} of its latency, {own.cpu / peer.cpu:.3f} of its CPU"
-        )
+        for own_name in (OURS, NAMED):
+            for peer_name in (LITELLM, PORTKEY, RAW):
+                if peer_name not in by_target:
+                    continue
+                own, peer = median(by_target[own_name]), median(by_target[peer_name])
+                said.append(
+                    f"{connections} at a time, {own_name}: {own.rate / peer.rate:.2f} times the "
+                    f"requests/s of {peer_name}, {own.p50 / peer.p50:.3f} of its latency, "
+                    f"{own.cpu / peer.cpu:.3f} of its CPU"
+                )
     return said
 
 

@@ -18,7 +18,12 @@ from benchmarks.gateway.servers import LOAD_CORES, UNSET, Server, started
 
 OURS = "AI Cost Optimizer"
 LITELLM = "LiteLLM"
-LITELLM_VERSION = "1.106.2"
+LITELLM_VERSION = "1.110.2"
+PORTKEY = "Portkey's gateway"
+PORTKEY_VERSION = "1.15.2"
+RAW = "raw ASGI and aiohttp"
+NAMED = f"{OURS}, named model"
+NAMED_MODEL = "groq/openai/gpt-oss-20b"
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,12 @@ def ours(
 @contextmanager
 def litellm(folder: Path, upstream_url: str, venv: Path) -> Iterator[Server]:
     """Its proxy without a database, in its own virtual environment."""
-    if not (venv / "bin/litellm").exists():
+    installed = venv / f".litellm-{LITELLM_VERSION}"
+    if not installed.exists():
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
         package = f"litellm[proxy]=={LITELLM_VERSION}"
         subprocess.run([str(venv / "bin/pip"), "install", "-q", package], check=True)
+        installed.touch()
     folder.mkdir(parents=True)
     config = folder / "litellm.yaml"
     config.write_text(
@@ -133,6 +140,29 @@ def litellm(folder: Path, upstream_url: str, venv: Path) -> Iterator[Server]:
 
 
 @contextmanager
+def portkey(prefix: Path) -> Iterator[Server]:
+    """Portkey's gateway from the npm registry, without its console; the address comes by header."""
+    script = prefix / "node_modules/@portkey-ai/gateway/build/start-server.js"
+    installed = prefix / f".portkey-{PORTKEY_VERSION}"
+    if not installed.exists():
+        prefix.mkdir(parents=True, exist_ok=True)
+        package = f"@portkey-ai/gateway@{PORTKEY_VERSION}"
+        npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(prefix)]
+        subprocess.run([*npm, package], check=True)
+        installed.touch()
+    port = free_port()
+    command = ["node", str(script), f"--port={port}", "--headless"]
+    with started(command, port, {"NODE_ENV": "production"}, ready="/") as server:
+        yield server
+
+
+def portkey_load(upstream_url: str) -> Load:
+    """Return how Portkey's gateway is asked for an answer of the fake provider."""
+    headers = (("x-portkey-provider", "openai"), ("x-portkey-custom-host", f"{upstream_url}/v1"))
+    return Load(headers=headers)
+
+
+@contextmanager
 def reference(app: str, upstream_url: str, environment: dict[str, str]) -> Iterator[Server]:
     port = free_port()
     command = uvicorn_command(
@@ -145,7 +175,12 @@ def reference(app: str, upstream_url: str, environment: dict[str, str]) -> Itera
 
 @contextmanager
 def all_targets(
-    folder: Path, upstream_url: str, *, database: str | None, litellm_venv: Path | None
+    folder: Path,
+    upstream_url: str,
+    *,
+    database: str | None,
+    litellm_venv: Path | None,
+    portkey_prefix: Path | None,
 ) -> Iterator[list[Target]]:
     """Everyone, started one after the other and kept running: idle servers cost nothing."""
     with ExitStack() as stack:
@@ -154,15 +189,21 @@ def all_targets(
         row = service_environment(upstream_url, str(folder / "ours"), database)
         found = [
             Target(OURS, service),
+            Target(NAMED, service, Load(model=NAMED_MODEL)),
+            Target(f"{OURS}, POST /complete", service, Load(wire="complete")),
             Target(f"{OURS}, from its cache", service, Load(mode="hit")),
         ]
         if litellm_venv is not None:
             found.append(
                 Target(LITELLM, enter(litellm(folder / "peer", upstream_url, litellm_venv)))
             )
+        if portkey_prefix is not None:
+            found.append(
+                Target(PORTKEY, enter(portkey(portkey_prefix)), portkey_load(upstream_url))
+            )
         passing = enter(reference("passing_on", upstream_url, {}))
         found.append(Target("Django passing on", passing))
-        found.append(Target("raw ASGI and aiohttp", enter(reference("raw", upstream_url, {}))))
+        found.append(Target(RAW, enter(reference("raw", upstream_url, {}))))
         reading = enter(reference("reading_a_row", upstream_url, row))
         found.append(Target("Django reading a row", reading))
         address = upstream_url.removeprefix("http://")
@@ -184,6 +225,7 @@ def versions() -> str:
             *(f"{name} {version(name)}" for name in packages),
             f"nginx {nginx_version.split()[0]}",
             f"LiteLLM {LITELLM_VERSION}",
+            f"Portkey's gateway {PORTKEY_VERSION}",
         ]
     )
 

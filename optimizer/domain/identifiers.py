@@ -37,6 +37,10 @@ _AGENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("GeminiCLI", "gemini-cli", ()),
     ("opencode/", "opencode", ("x-session-id", "x-session-affinity")),
 )
+_BEGINNINGS = tuple(beginning for beginning, _, _ in _AGENTS)
+_ID_FIELDS = frozenset(
+    {"metadata", "client_metadata", "session_id", "conversation", "prompt_cache_key"}
+)
 _HEADERS: tuple[str, ...] = ("x-session-id", "session-id", "x-session-affinity")
 # Claude Code's older form of `metadata.user_id`.
 _SESSION_IN_USER = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
@@ -73,10 +77,11 @@ def session_of(
     """
     user_agent = header("user-agent")
     agent, names = CHAT, _HEADERS
-    for beginning, name, headers in _AGENTS:
-        if user_agent.startswith(beginning):
-            agent, names = name, headers
-            break
+    if user_agent.startswith(_BEGINNINGS):
+        for beginning, name, headers in _AGENTS:
+            if user_agent.startswith(beginning):
+                agent, names = name, headers
+                break
     shown = next(filter(None, map(header, names)), "")
     root = sub_agent = parent_agent = ""
     if agent != CHAT or header("x-parent-session-id"):
@@ -84,7 +89,7 @@ def session_of(
     session = own or root or shown
     if not session:
         body = chat.source.body if chat.source is not None else {}
-        for value in _ids_in(body):
+        for value in () if _ID_FIELDS.isdisjoint(body) else _ids_in(body):
             if isinstance(value, str) and value:
                 session = value
                 break

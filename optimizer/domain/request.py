@@ -155,11 +155,12 @@ class GatewayRequest:
     def analyze(self) -> PromptAnalysis:
         """Return the pattern, complexity, tier and estimated input tokens."""
         chat = self.chat
-        alone = len(chat.messages) == 1 and not chat.tools and chat.messages[0].role == "user"
-        text_only = alone and all(isinstance(part, Text) for part in chat.parts())
-        # Context around the prompt costs tokens, though it is not weighed.
-        if text_only and len(chat.messages[0].text) == len(self.prompt):
-            return analyze_prompt(self.prompt)
+        first = chat.messages[0] if len(chat.messages) == 1 and not chat.tools else None
+        if first is not None and first.role == "user":
+            text_only = all(isinstance(part, Text) for part in first.parts)
+            # Context around the prompt costs tokens, though it is not weighed.
+            if text_only and len(first.text) == len(self.prompt):
+                return analyze_prompt(self.prompt)
         return analyze_conversation(
             _turns(chat), system=chat.system, tools=len(chat.tools), tokens=chat.estimated_tokens()
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 _DRAIN_SECONDS = 5.0
@@ -13,14 +13,14 @@ _DRAIN_SECONDS = 5.0
 
 
 class _Flight(Generic[Result]):
-    """Work in progress, by whom it was started, and how many wait for it."""
+    """Work in progress, by whom it was started, and who waits for it."""
 
     __slots__ = ("caller", "task", "waiting")
 
     def __init__(self, task: asyncio.Task[Result], caller: str) -> None:
         self.task = task
         self.caller = caller
-        self.waiting = 0
+        self.waiting: list[asyncio.Future[Result]] = []
 
 
 class SingleFlight(Generic[Result]):
@@ -40,24 +40,28 @@ class SingleFlight(Generic[Result]):
         self._abandoned: dict[_Flight[Result], str] = {}
 
     async def run(
-        self, key: str, work: Callable[[], Awaitable[Result]], caller: str = ""
+        self, key: str, work: Callable[[], Coroutine[Any, Any, Result]], caller: str = ""
     ) -> tuple[Result, bool]:
         """Return the result, and whether this caller led (started) the work."""
-        flight = self._flights.get(key)
+        flight, loop = self._flights.get(key), asyncio.get_running_loop()
         leads = flight is None
         if flight is None:
-            task: asyncio.Task[Result] = asyncio.ensure_future(work())  # type: ignore[assignment]
+            task = loop.create_task(work())
             flight = self._flights[key] = _Flight(task, caller)
             self._tasks.add(task)
             task.add_done_callback(lambda done: self._land(key, flight))
-        flight.waiting += 1
-        self._abandoned.pop(flight, None)
+        # A future of its own, as ``asyncio.shield`` makes one, by which no caller ends the work.
+        own: asyncio.Future[Result] = loop.create_future()
+        flight.waiting.append(own)
+        if self._abandoned:
+            self._abandoned.pop(flight, None)
         try:
-            return await asyncio.shield(flight.task), leads
+            return await own, leads
         finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                self._abandon(key, flight)
+            if not flight.task.done():
+                flight.waiting.remove(own)
+                if not flight.waiting:
+                    self._abandon(key, flight)
 
     async def drain(self) -> None:
         """Wait for everything in flight, and cancel what takes longer than a few seconds."""
@@ -83,7 +87,16 @@ class SingleFlight(Generic[Result]):
         if self._flights.get(key) is flight:
             del self._flights[key]
         self._abandoned.pop(flight, None)
-        self._tasks.discard(flight.task)
-        if not flight.task.cancelled():
-            # Marks the exception as retrieved: if every caller has gone, no other code does.
-            flight.task.exception()
+        task = flight.task
+        self._tasks.discard(task)
+        # Reading it marks an exception as retrieved: if every caller has gone, no other code does.
+        error = None if task.cancelled() else task.exception()
+        for own in flight.waiting:
+            if own.done():
+                continue
+            if task.cancelled():
+                own.cancel()
+            elif error is not None:
+                own.set_exception(error)
+            else:
+                own.set_result(task.result())

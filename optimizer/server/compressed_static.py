@@ -17,24 +17,31 @@ _MOST_KEPT = 400
 
 
 class CompressedStatic:
-    """Serves the files under ``prefix`` that ``app`` has with gzip, to clients that take it."""
+    """Serves the files under ``prefix``, with gzip to clients that take it; ``app`` the rest.
 
-    def __init__(self, app: App, prefix: str) -> None:
+    ``files`` has the files. Nothing else passes through it.
+    """
+
+    def __init__(self, app: App, files: App, prefix: str) -> None:
         self._app = app
+        self._files = files
         self._prefix = prefix
         self._kept: dict[tuple[str, bytes], bytes] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer an ASGI request."""
-        if not scope.get("path", "").startswith(self._prefix) or not _may_compress(scope):
+        if not scope.get("path", "").startswith(self._prefix):
             await self._app(scope, receive, send)
+            return
+        if not _may_compress(scope):
+            await self._files(scope, receive, send)
             return
         messages: list[dict[str, Any]] = []
 
         async def keep(message: dict[str, Any]) -> None:
             messages.append(message)
 
-        await self._app(scope, receive, keep)
+        await self._files(scope, receive, keep)
         start = messages[0]
         body = b"".join(message.get("body", b"") for message in messages[1:])
         headers = dict(start["headers"])

@@ -14,6 +14,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -223,7 +224,12 @@ def _is_plain_json(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _encode_headers(headers: Mapping[str, str]) -> list[Header]:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return [(_encode_name(name), value.encode("latin-1")) for name, value in headers.items()]
+
+
+@lru_cache(maxsize=512)
+def _encode_name(name: str) -> bytes:
+    return name.lower().encode()
 
 
 def _security_headers(*, secure: bool) -> list[Header]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -74,15 +75,18 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its client and services set, or refuse it."""
-        path = _OWN_PREFIX.sub("", scope["path"]) if scope["type"] == "http" else "/"
-        if _OPEN_PATHS.match(path):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path, is_open, managed = _place_of(scope["path"])
+        if is_open:
             await self._app(scope, receive, send)
             return
         digest = self._digest_at(scope, path)
         if path == scope["path"] == "/me" and digest is None and _wants_page(scope):
             await _send_to(f"{scope.get('root_path', '')}/me/", send)
             return
-        if path.startswith(MANAGE_PREFIX):
+        if managed:
             await self._manage(scope, path, digest, receive, send)
             return
         services = PROCESS.services or get_services()
@@ -156,7 +160,11 @@ class Gatekeeper:
         body = await read_body(receive)
         if body is None:
             return None  # the client has left, or BodyLimit answers that it is too large or late
-        encoding = next((v for name, v in scope["headers"] if name == b"content-encoding"), b"")
+        encoding = b""
+        for name, value in scope["headers"]:
+            if name == b"content-encoding":
+                encoding = value
+                break
         if not encoding:
             return body
         try:
@@ -198,6 +206,13 @@ class Gatekeeper:
             if digest is None and self._query_keys:
                 digest = _digest(keys[-1])
         return digest
+
+
+@lru_cache(maxsize=1024)
+def _place_of(path: str) -> tuple[str, bool, bool]:
+    """Return a path without its prefix, whether it needs no key, and whether it manages."""
+    path = _OWN_PREFIX.sub("", path)
+    return path, path == "/" or _OPEN_PATHS.match(path) is not None, path.startswith(MANAGE_PREFIX)
 
 
 def _scope_of(path: str) -> str:

@@ -30,12 +30,33 @@ FINISH: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "safety": "content_filter",
 }
+_USUAL_ENDINGS = ("stop", "length")
+_USUAL_FIELDS = frozenset({"role", "content", "refusal"})
 _REASONING_KINDS = frozenset({"thinking", "reasoning"})
+
+
+def _needs_nothing(choices: Any) -> bool:
+    """Return whether the choices are one usual text, as nearly all are: nothing is to be mended."""
+    if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
+        return False
+    message = choice.get("message")
+    return (
+        choice.get("index") == 0
+        and type(choice["index"]) is int
+        and choice.get("finish_reason") in _USUAL_ENDINGS
+        and type(message) is dict
+        and message.keys() <= _USUAL_FIELDS
+        and type(message.get("role")) is str
+        and type(message.get("content")) is str
+        and message.get("refusal") is None
+    )
 
 
 def repair_completion(body: dict[str, Any]) -> bool:
     """Mend a whole answer in place; return whether anything changed."""
     choices = body.get("choices")
+    if _needs_nothing(choices):
+        return False
     if isinstance(choices, dict):
         choices = body["choices"] = [choices]
     if not isinstance(choices, list):

@@ -13,13 +13,16 @@ from providers.storable import storable_text
 _MAX_TEXT_LENGTH = 128
 _MAX_TAGS = 20
 _MAX_URL_LENGTH = 2000
+_NO_OPTIONS = RequestOptions()
 _MAX_TTL_SECONDS = 365 * 24 * 3600
 
 
 def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions:
     """Return the options of a request; ``cache_control`` is its header or empty."""
-    control = read_cache_control(cache_control)
     fields = body.object("optimizer")
+    if fields is None and not cache_control:
+        return _NO_OPTIONS
+    control = read_cache_control(cache_control)
     if fields is None:
         return RequestOptions(cache_control=control)
     max_cost = fields.number("max_cost", 0, 1_000_000)

@@ -56,6 +56,10 @@ def read_json(body: bytes) -> Any:
         text = body.removeprefix(BOM_UTF8).decode()  # which some clients write before it
         if len(body) > LARGE_BYTES:
             return read_large(text, _refuse_constant)
+        if text[:1] == "{":
+            value, end = _DECODER.raw_decode(text)
+            if end == len(text):  # else white space may follow, which ``decode`` looks for
+                return value
         return _DECODER.decode(text)
     except ValueError as error:
         raise ParseError(f"JSON parse error - {error}") from None

@@ -26,6 +26,9 @@ SAMPLING = frozenset(
     {"temperature", "top_p", "seed", "stop", "n", "presence_penalty", "frequency_penalty",
      "logit_bias"}
 )  # fmt: skip
+# Where there is nothing but these, all other fields of a chat have their defaults.
+_USUAL = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "stream",
+                    "stream_options", "optimizer", "temperature"})  # fmt: skip
 _HAS_REASONING = frozenset({"reasoning_effort", "reasoning", "thinking"})
 
 
@@ -54,6 +57,14 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
     legacy_max_tokens = fields.integer("max_tokens", 1, MAX_TOKENS)
     reader = MessageReader()
     messages = reader.read(fields)
+    if body.keys() <= _USUAL:
+        return Chat(
+            messages,
+            legacy_max_tokens if max_tokens is None else max_tokens,
+            temperature=fields.number("temperature", -_ANY, _ANY),
+            source=OriginalRequest("openai", body),
+            sealed=reader.sealed,
+        )
     tools: tuple[Tool, ...] = ()
     native_tools: tuple[str, ...] = ()
     choice = ToolChoice()
