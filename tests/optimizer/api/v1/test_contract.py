@@ -49,5 +49,5 @@ async def test_no_server_error_and_nothing_that_the_document_does_not_say(tmp_pa
             assert service.process.stdout is not None
             service.process.stdout.close()
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-1000:]
-    assert "Selected: 68/68" in found.stdout
+    assert "Selected: 96/96" in found.stdout
     assert "Traceback" not in said
