@@ -69,9 +69,12 @@ class PlainValuesMixin(ModelAdmin):
 
     def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
         """Return the fields, those with raw values as functions that show them."""
+        return self._worded(super().get_fieldsets(request, obj))
+
+    def _worded(self, fieldsets: Any) -> list[Any]:
         return [
             (name, {**options, "fields": list(self._shown(options["fields"]))})
-            for name, options in super().get_fieldsets(request, obj)
+            for name, options in fieldsets
         ]
 
     def _shown(self, fields: Iterable[Any]) -> Iterable[Any]:
@@ -94,9 +97,14 @@ class PlainListsMixin(PlainValuesMixin):
 
     def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
         """Return the fields: of the form, or as functions that show them."""
+        fieldsets = super(PlainValuesMixin, self).get_fieldsets(request, obj)
+        return self.worded(request, obj, fieldsets)
+
+    def worded(self, request: Any, obj: Any, fieldsets: Any) -> Any:
+        """Return the fieldsets; to users who may only look, with raw values as functions."""
         if obj is None or self.has_change_permission(request, obj):
-            return super(PlainValuesMixin, self).get_fieldsets(request, obj)
-        return super().get_fieldsets(request, obj)
+            return fieldsets
+        return self._worded(fieldsets)
 
 
 def _shower(field: Any) -> Callable[[Any], str | SafeString]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_safe
 
@@ -79,8 +80,10 @@ _FAILURES = {
 
 @require_safe
 def sign_on_failed(request: HttpRequest) -> HttpResponseBase:
-    """Explain the failure that the query names."""
-    failure = _FAILURES.get(request.GET.get("why", ""), _FAILURES["provider"])
+    """Explain the failure that the query names; without one, lead to the sign-in."""
+    failure = _FAILURES.get(request.GET.get("why", ""))
+    if failure is None:
+        return redirect("me:home")
     wanted = request.GET.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure())
     return page(

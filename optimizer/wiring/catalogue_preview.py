@@ -59,11 +59,11 @@ def catalogue_preview(
 
     Models without a provider over HTTP, such as the embedded one, take no part.
     """
-    named = {spec.provider for spec in catalogue.models}
+    # Also those without a model: operators may add one while the service runs.
     providers = {
         name: UncalledProvider(name, spec.wire)
         for name, spec in catalogue.providers.items()
-        if name in named and spec.wire != "local"
+        if spec.wire != "local"
     }
     caller = ResilientCaller(providers, ResiliencePolicy(), known.lacks)
     options = AvailableModels(catalogue, prices, caller, known, abilities)

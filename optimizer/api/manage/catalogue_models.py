@@ -7,7 +7,6 @@ from typing import Any
 from django.db import transaction
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers as s
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,7 +16,7 @@ from optimizer.api.http.fields import (
     StrictSerializer,
     TrimmedTextField,
 )
-from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet
+from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet, require_changes
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.wiring.operation.catalogue_models import ModelStanding
 from providers.catalogue import TIERS, TOKEN_KINDS
@@ -53,6 +52,7 @@ class ManagedModelBody(s.Serializer):
     price_source = s.CharField()
 
 
+@extend_schema_serializer(many=False)
 class ManagedModelList(s.Serializer):
     """All models of the catalogue."""
 
@@ -159,12 +159,10 @@ class ManagedModelsViewSet(ManageViewSet):
 
         Routing, fallbacks and named requests see it within a second.
         """
+        require_changes(request)
         sent = self.InputSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         fields, who, ref = dict(sent.validated_data), self.actor(request), ModelRef(provider, model)
-        if not fields:
-            known = ", ".join(sent.fields)
-            raise ValidationError({"body": [f"It has nothing to change. Known fields: {known}."]})
         on, operation = fields.pop("on", None), self.services.operation
         with transaction.atomic():
             if fields:

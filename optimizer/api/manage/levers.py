@@ -11,7 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.models import Lever
-from optimizer.api.manage.views import REFUSALS, TAG, ManageViewSet, StrictModelSerializer
+from optimizer.api.manage.views import (
+    REFUSALS,
+    TAG,
+    ManageViewSet,
+    StrictModelSerializer,
+    require_changes,
+)
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.domain.levers import LEVERS
 from optimizer.wiring.operation.levers import lever_change, lever_find, lever_locked, lever_rows
@@ -40,6 +46,7 @@ class ManagedLeverBody(s.Serializer):
     stopped = s.CharField(help_text="Why it was stopped, as it did harm; empty if it was not.")
 
 
+@extend_schema_serializer(many=False)
 class ManagedLeverList(s.Serializer):
     """All levers."""
 
@@ -78,6 +85,7 @@ class ManagedLeversViewSet(ManageViewSet):
     )
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a lever; its history records who and what."""
+        require_changes(request)
         levers = self.services.levers
         with transaction.atomic():
             # One that is stopped in this moment stays stopped.

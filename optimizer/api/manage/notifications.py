@@ -26,9 +26,7 @@ class SentTestBody(s.Serializer):
     """What came of a test."""
 
     sent = s.BooleanField(help_text="Whether it arrived everywhere.")
-    errors = s.ListField(  # type: ignore[assignment]  # the serializer has a property of that name
-        child=s.CharField(), help_text="Each with its place."
-    )
+    errors = s.ListField(child=s.CharField(), help_text="Each with its place.")  # type: ignore[assignment]
 
 
 class NotifyingInput(StrictModelSerializer):
@@ -45,7 +43,7 @@ class NotifyingInput(StrictModelSerializer):
 class NotifyingBody(s.ModelSerializer):
     """Whom a row notifies; of the webhook's address only host and end."""
 
-    channels: s.SlugRelatedField[Any] = s.SlugRelatedField("name", many=True, read_only=True)
+    channels: Any = s.SlugRelatedField("name", many=True, read_only=True)
     webhook = s.SerializerMethodField()
 
     def get_webhook(self, row: NotificationTarget) -> str:

@@ -44,6 +44,7 @@ class ManagedProviderBody(s.Serializer):
     keys = StoredKeyBody(many=True)
 
 
+@extend_schema_serializer(many=False)
 class ManagedProviderList(s.Serializer):
     """All providers."""
 

@@ -18,7 +18,7 @@ from optimizer.api.http.fields import (
     StrictSerializer,
     StrictTextField,
 )
-from optimizer.api.manage.views import TAG, ChangeRefused, ManageViewSet
+from optimizer.api.manage.views import TAG, ChangeRefused, ManageViewSet, require_changes
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.wiring.autopilot import autopilot_obstacle
 from optimizer.wiring.operation.settings import SettingStanding
@@ -34,6 +34,7 @@ class ManagedSettingBody(s.Serializer):
     what = s.CharField()
 
 
+@extend_schema_serializer(many=False)
 class ManagedSettingList(s.Serializer):
     """All settings that can be changed while the service runs."""
 
@@ -94,6 +95,7 @@ class ManagedSettingsViewSet(ManageViewSet):
     )
     def partial_update(self, request: Request) -> Response:
         """Change some settings, all of them or none. They are in force within a second."""
+        require_changes(request)
         sent = self.InputSerializer(data=request.data, partial=True)
         sent.is_valid(raise_exception=True)
         values = {

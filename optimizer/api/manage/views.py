@@ -8,7 +8,12 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as InvalidRow
 from django.db import IntegrityError, models, transaction
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_serializer,
+    extend_schema_view,
+)
 from rest_framework import serializers as s
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.request import Request
@@ -98,6 +103,12 @@ class StrictModelSerializer(StrictSerializer, s.ModelSerializer):
         return super().to_internal_value(data)
 
 
+def require_changes(request: Request) -> None:
+    """Raise ``ValidationError`` for a body without any field, or none at all."""
+    if not request.data:
+        raise ValidationError({"body": ["It has nothing to change."]})
+
+
 def texts_field(most_characters: int = 500) -> s.ListField:
     """Return a field for a list of texts that need not be sent."""
     text = TrimmedTextField(max_length=most_characters)
@@ -142,6 +153,7 @@ class RowsViewSet(ManageViewSet):
 
     def partial_update(self, request: Request, number: int) -> Response:
         """Change some fields of a row."""
+        require_changes(request)
         with _unique(), transaction.atomic():
             row = self.row(number, locked=True)
             sent = self.input_class(row, data=request.data, partial=True)
@@ -258,7 +270,8 @@ def _list_body(cls: type[RowsViewSet]) -> type[s.Serializer]:
     members = {"data": cls.output_class(many=True), "has_more": s.BooleanField()}
     name = f"{cls.output_class.__name__}List"
     body: type[s.Serializer] = type(name, (s.Serializer,), {"__doc__": None, **members})
-    return body
+    # It holds the list, and is none.
+    return extend_schema_serializer(many=False)(body)
 
 
 @contextmanager

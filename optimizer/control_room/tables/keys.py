@@ -95,7 +95,7 @@ class ApiKeyAdmin(PlainListsMixin, admin.ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields by what they are for; what few need is folded."""
         budget = ("budget_limit", "budget_period", "budget_at_limit")
-        return (
+        fieldsets = (
             ("For whom", {"fields": _WHOM}),
             *((("Budget", {"fields": (budget,)}),) if obj is None and _may_budget(request) else ()),
             ("What it may use, and until when", {"fields": ("model_names", "expires_at")}),
@@ -104,6 +104,7 @@ class ApiKeyAdmin(PlainListsMixin, admin.ModelAdmin):
             }),
             ("Routing", {"fields": (_ROUTING,), "classes": ("collapse",)}),
         )  # fmt: skip
+        return self.worded(request, obj, fieldsets)
 
     @admin.display(description="key")
     def key_start(self, key: ApiKey) -> str:

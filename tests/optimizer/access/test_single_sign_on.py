@@ -243,8 +243,9 @@ def test_a_closed_account_is_told_so(identity: FakeIdentity) -> None:
 
 
 def test_a_made_up_failure_leads_nowhere_else() -> None:
-    page = Client().get(f"{FAILED}?why=nothing&next=https://evil.example/")
-    assert page.status_code == 400
+    assert Client().get(f"{FAILED}?why=nothing")["Location"] == "/me/"
+    page = Client().get(f"{FAILED}?why=refused&next=https://evil.example/")
+    assert page.status_code == 403
     assert "evil.example" not in page.content.decode()
 
 

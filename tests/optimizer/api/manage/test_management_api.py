@@ -11,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIRequestFactory
 
 from analytics.access.audit import MANAGEMENT_API
@@ -329,3 +330,23 @@ async def test_all_levers_are_read_together(start: Start) -> None:
         return len(captured)
 
     assert await queries() <= 3
+
+
+async def test_an_empty_change_is_refused(manager: Manager) -> None:
+    made = await manager("POST", "budgets", {"name": "all", "limit": 5})
+    for path in (f"budgets/{made.json()['id']}", "settings", "levers/effort", f"models/{HAIKU}"):
+        for body in ({}, None):
+            refused = await manager("PATCH", path, body)
+            assert refused.status_code == 400, path
+            assert list(refused.json()["errors"]) == ["body"]
+
+
+def test_the_document_says_that_a_list_is_an_object_with_data() -> None:
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    lists = [
+        operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        for path, operations in paths.items()
+        if "/manage/" in path and operations.get("get", {}).get("operationId", "").endswith("_list")
+    ]
+    assert len(lists) == 12
+    assert all("$ref" in schema for schema in lists), lists

@@ -47,5 +47,5 @@ async def test_no_server_error_and_nothing_that_the_document_does_not_say(tmp_pa
         finally:
             said = service.stop()
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-1000:]
-    assert "Selected: 75/75" in found.stdout
+    assert "Selected: 96/96" in found.stdout
     assert "Traceback" not in said
