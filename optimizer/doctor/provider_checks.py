@@ -74,7 +74,7 @@ def prices(
     """Check that each model of a configured provider has a price, and how old the table is."""
     models = [
         (spec.provider, spec.id)
-        for spec in catalogue.all_models
+        for spec in (*catalogue.models, *catalogue.embeddings)
         if is_configured(catalogue.providers[spec.provider], environment)
     ]
     unpriced = [f"{p}/{m}" for p, m in models if book.source(p, m) == "unknown"]
