@@ -10,6 +10,7 @@ from optimizer.api.compat.routes import urlpatterns as gateway_urlpatterns
 from optimizer.api.gemini.routes import method_urlpatterns as gemini_method_urlpatterns
 from optimizer.api.gemini.routes import urlpatterns as gemini_urlpatterns
 from optimizer.api.manage.routes import urlpatterns as manage_urlpatterns
+from optimizer.api.openai.specialised.rerank import CohereRerankViewSet
 from optimizer.api.relayed.routes import probe
 from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
 from optimizer.api.v1.routes import client_urlpatterns
@@ -36,6 +37,7 @@ urlpatterns = [
     path("v1/", include((client_urlpatterns, "client"), namespace="client")),
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
     path("v1/", include((relayed_urlpatterns, "relayed"), namespace="relayed")),
+    path("v2/rerank", CohereRerankViewSet.as_view({"post": "create"}), name="cohere-rerank"),
     path("", landing),
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]

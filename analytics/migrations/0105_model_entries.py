@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0100_requests_key'),
+        ('analytics', '0101_requests_failed_cost'),
     ]
 
     operations = [

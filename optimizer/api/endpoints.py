@@ -39,6 +39,7 @@ ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
     "/v1/audio/speech": SpeechEndpoint,
     "/v1/moderations": ModerationsEndpoint,
     "/v1/rerank": RerankEndpoint,
+    "/v2/rerank": RerankEndpoint,
     "/v1/messages": MessagesEndpoint,
     "/v1/messages/count_tokens": CountTokensEndpoint,
     # Methods of Gemini's API, whose paths hold the model's name.

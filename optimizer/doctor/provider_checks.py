@@ -73,7 +73,11 @@ def prices(
 ) -> Iterator[Finding]:
     """Check that each model of a configured provider has a price, and how old the table is."""
     known = configured_names(catalogue, environment)
-    models = [(spec.provider, spec.id) for spec in catalogue.all_models if spec.provider in known]
+    models = [
+        (spec.provider, spec.id)
+        for spec in (*catalogue.models, *catalogue.embeddings)
+        if spec.provider in known
+    ]
     unpriced = [f"{p}/{m}" for p, m in models if book.source(p, m) == "unknown"]
     if unpriced:
         yield warning(

@@ -69,7 +69,7 @@ class SpecialisedService:
         self._accounting = accounting
         self._budgets = budgets
         self._prices = prices
-        self._unfinished = UnfinishedCalls(accounting, "The model")
+        self._unfinished = UnfinishedCalls(accounting, "Model")
         self._background = Background()
 
     async def drain(self) -> None:
@@ -236,6 +236,7 @@ class RecordedStream:
 
     async def _left(self) -> None:
         await self.stream.pieces.aclose()
+        await self.stream.close()
         await self._record(ClientGone.code)
 
     async def _record(self, cut_off: str = "") -> None:

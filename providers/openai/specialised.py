@@ -30,6 +30,7 @@ from providers.openai.dialect import SERVER, Dialect
 from providers.specialised.bounds import document_text
 from providers.specialised.requests import (
     HEARS,
+    IMAGES,
     SpecialisedAnswer,
     SpecialisedRequest,
     SpecialisedStream,
@@ -43,6 +44,7 @@ _AUDIO = {
     "mp3": "audio/mpeg", "opus": "audio/opus", "aac": "audio/aac", "flac": "audio/flac",
     "wav": "audio/wav", "pcm": "audio/pcm",
 }  # fmt: skip
+_JSON = "application/json"
 _PLAIN = frozenset({"", "json", "text"})
 _TEXT_OF_MODEL = "text/plain; charset=utf-8"
 
@@ -68,21 +70,27 @@ class SpecialisedClient(WireClient):
         if request.streams:
             return await self._stream_of(model, request, fields, path, content, headers)
         answer = await self._post(path, content, headers)
-        kind = answer.headers.get("content-type", "application/json")
+        kind = answer.headers.get("content-type", _JSON)
+        shown = client_headers(answer.raw_headers)
+        return await self._whole(model, request, fields, answer.body, kind, shown)
+
+    async def _whole(
+        self, model: str, request: SpecialisedRequest, fields: Mapping[str, Any], raw: bytes,
+        media_type: str, headers: Mapping[str, str],
+    ) -> SpecialisedAnswer:  # fmt: skip
         text, body = "", None
-        if kind.partition(";")[0].strip().lower() == "application/json":
-            large = len(answer.body) > LARGE_BYTES
-            read = asyncio.to_thread(self._object, answer.body) if large else None
-            body = self._object(answer.body) if read is None else await read
+        if _is_json(media_type):
+            large = len(raw) > LARGE_BYTES
+            body = await asyncio.to_thread(self._object, raw) if large else self._object(raw)
         else:
-            text = answer.body.decode("utf-8", "replace")
-        raw = answer.body
+            text = raw.decode("utf-8", "replace")
         with self._reading:
             usage = read_used(request, body, text)
             if body is not None:
-                raw, kind = self._given(request, fields, body, raw, kind)
-        shown = client_headers(answer.raw_headers)
-        return SpecialisedAnswer(self.name, model, raw, kind, usage, shown)
+                if request.task in IMAGES and not body.get("data"):
+                    raise EmptyCompletion(self.name, "returned no images", usage=usage)
+                raw, media_type = self._given(request, fields, body, raw, media_type)
+        return SpecialisedAnswer(self.name, model, raw, media_type, usage, headers)
 
     def _specialised_path(self, model: str, request: SpecialisedRequest) -> str:
         return f"/{request.task}"
@@ -135,17 +143,21 @@ class SpecialisedClient(WireClient):
                     text = document_text(documents[result["index"]])
                     result["document"] = {"text": text}
                 return orjson.dumps(body), media_type
-        if request.task.startswith("images/") and not body.get("data"):
-            raise EmptyCompletion(self.name, "returned no images")
         return raw, media_type
 
     async def _stream_of(
         self, model: str, request: SpecialisedRequest, fields: Mapping[str, Any], path: str,
         content: bytes, headers: Mapping[str, str],
-    ) -> SpecialisedStream:  # fmt: skip
+    ) -> SpecialisedAnswer | SpecialisedStream:  # fmt: skip
         stack = AsyncExitStack()
         response = await stack.enter_async_context(self._open(path, content, headers))
         kind = str(response.headers.get("content-type", "application/octet-stream"))
+        shown = client_headers(response.headers.raw)
+        if _is_json(kind):
+            # Whisper answers as a whole, whatever it is asked for.
+            async with stack:
+                raw = await self._read(response)
+            return await self._whole(model, request, fields, raw, kind, shown)
         events = kind.partition(";")[0].strip().lower() == "text/event-stream"
         used = _UsedInStream(request)
         decoded = events and fields.get("stream_format") != request.fields.get("stream_format")
@@ -154,7 +166,6 @@ class SpecialisedClient(WireClient):
             kind = _AUDIO.get(request.text_of("response_format") or "mp3", "audio/mpeg")
         else:
             pieces = self._events_of(response, used) if events else self._bytes_of(response)
-        shown = client_headers(response.headers.raw)
         return SpecialisedStream(
             self.name,
             model,
@@ -162,6 +173,7 @@ class SpecialisedClient(WireClient):
             kind,
             used.usage,
             used.ends,
+            stack.aclose,
             events=events and not decoded,
             headers=shown,
         )
@@ -228,6 +240,10 @@ class _UsedInStream:
     def usage(self) -> Any:
         """Return what is known so far."""
         return read_used(self.request, self.body)
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type.partition(";")[0].strip().lower() == _JSON
 
 
 def _hears_verbosely(model: str, request: SpecialisedRequest) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -55,7 +55,9 @@ class SpecialisedRequest:
     @property
     def streams(self) -> bool:
         """Return whether the answer comes piece by piece: speech always does."""
-        return self.task == "audio/speech" or self.fields.get("stream") in (True, "true")
+        if self.task == "audio/speech":
+            return True
+        return self.task in IMAGES | HEARS and self.fields.get("stream") in (True, "true")
 
     def text_of(self, name: str) -> str:
         """Return a field as text, "" if it is absent or something else."""
@@ -86,7 +88,7 @@ class SpecialisedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SpecialisedStream:
-    """An answer that arrives piece by piece; closing ``pieces`` ends the call.
+    """An answer that arrives piece by piece; :meth:`close` ends the call, read or not.
 
     ``usage`` returns what is known of the usage so far, at the end what was used.
     ``events`` is whether the pieces are server-sent events; ``ending`` returns then whether the
@@ -99,6 +101,7 @@ class SpecialisedStream:
     media_type: str
     usage: Callable[[], Usage]
     ending: Callable[[], bool]
+    close: Callable[[], Awaitable[None]]
     events: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 

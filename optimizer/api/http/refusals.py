@@ -23,6 +23,7 @@ _ENDPOINTS = {
     "/v1/embeddings": "embeddings",
     "/v1/messages": "messages",
     **{f"/v1/{task}": task for task in KINDS},
+    "/v2/rerank": "rerank",
 }
 _OWN_PREFIX = "/api/v1"
 _GEMINI = re.compile(

@@ -149,7 +149,9 @@ def _warnings(models: list[ModelPrice], reference: ModelRef | None) -> Any:
             yield f"{model.spec.ref} is off, so the guarantee that names it covers no request."
         if not model.enabled:
             continue
-        if model.source == "unknown":
+        # Some models for ranking have none, which matters only to those who use them.
+        used = model.spec.kind in ("chat", "embedding") or model.requests
+        if model.source == "unknown" and used:
             yield f"No price is known for {model.spec.ref}: the cost of its requests is unknown."
         if model.deprecated:
             yield f"{model.spec.ref} is deprecated: its provider will remove it."

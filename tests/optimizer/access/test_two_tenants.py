@@ -42,7 +42,7 @@ ANSWERS = {
     "complete", "feedback", "chat/completions", "completions", "responses", "embeddings",
     "messages", "messages/count_tokens", "responses/input_tokens", "responses/compact",
     "images/generations", "images/edits", "audio/transcriptions", "audio/translations",
-    "audio/speech", "moderations", "rerank",
+    "audio/speech", "moderations", "rerank", "v2/rerank",
     *(
         f"{kind}/<>:{method}"
         for kind in ("models", "tunedModels")

@@ -68,3 +68,14 @@ class RerankViewSet(EndpointViewSet):
     async def create(self, request: Request) -> HttpResponseBase:
         """Rank documents by how well they answer a query. The request is priced and recorded."""
         return await self.serve(request)
+
+
+class CohereRerankViewSet(EndpointViewSet):
+    """Serves ``POST /v2/rerank``, where Cohere's own clients send the same requests."""
+
+    endpoint = RerankEndpoint
+
+    @extend_schema(exclude=True)
+    async def create(self, request: Request) -> HttpResponseBase:
+        """Rank documents."""
+        return await self.serve(request)

@@ -20,10 +20,15 @@ from asgiref.sync import sync_to_async
 from analytics.access.keys import key_make
 from analytics.budgets.opening import budget_open
 from analytics.models import ApiKey, Budget, BudgetHold, BudgetUsage, RequestRecord
+from optimizer.domain.identifiers import new_request_id
+from optimizer.domain.options import RequestOptions
+from optimizer.gateway.specialised import RecordedStream
 from optimizer.wiring.build import get_services
+from providers.specialised.requests import SpecialisedRequest
 from tests.conftest import Start, logged_in
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.specialised import (
+    IMAGE_USAGE,
     PNG,
     SPOKEN,
     TEXT,
@@ -40,6 +45,7 @@ from tests.patience import eventually
 IMAGE: dict[str, Any] = {"model": "gpt-image-2.5-flare", "prompt": "A lighthouse"}
 # gpt-image-2.5: USD 5 a million tokens of text, 8 of images, 30 of images that are made.
 IMAGE_COST = (10 * Decimal(5) + 40 * 8 + 400 * 30) / 1_000_000
+SOUND = {"file": ("talk.mp3", b"sound", "audio/mpeg")}
 CATALOGUE = """
 [[models]]
 kind = "rerank"
@@ -209,6 +215,33 @@ async def test_forms_of_a_transcript(sdk: openai.AsyncOpenAI) -> None:
     assert streamed.cost == Decimal("0.00095")
 
 
+async def test_a_stream_that_the_model_does_not_have_is_a_whole_answer(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    fake.next(Reply({"text": TEXT, "duration": 10}))
+    form = {"model": "whisper-1", "stream": "true"}
+    answer = await http.post("/v1/audio/transcriptions", data=form, files=SOUND)
+    assert answer.json()["text"] == TEXT
+    assert answer.headers["content-type"] == "application/json"
+    assert (await record_of("audio/transcriptions")).cost == Decimal("0.001")
+
+
+async def test_a_stream_that_nobody_reads_is_closed_and_recorded(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    fake.next(Reply(chunks=[SPOKEN] * 500, headers={"content-type": "audio/mpeg"}, pause=0.02))
+    request = SpecialisedRequest("audio/speech", {"input": "Good morning"}, text="Good morning")
+    stream = await get_services().specialised.perform(
+        "tts-1", request, RequestOptions(), new_request_id()
+    )
+    assert isinstance(stream, RecordedStream)
+    stream.leave()
+    await get_services().specialised.drain()
+    record = await record_of("audio/speech")
+    assert (record.status, record.cost) == ("partial", Decimal("0.00018"))
+    await eventually(lambda: fake.hung_up_on)
+
+
 @pytest.mark.parametrize(
     ("model", "cost"),
     [
@@ -264,6 +297,31 @@ async def test_documents_are_ranked_by_cohere(http: httpx.AsyncClient) -> None:
     assert record.prompt == "Capital?"
 
 
+async def test_cohere_s_clients_use_a_path_of_their_own(http: httpx.AsyncClient) -> None:
+    body = {"model": "rerank-v3.5", "query": "Capital?", "documents": ["Paris", "Berlin"]}
+    answer = await http.post("/v2/rerank", json=body)
+    assert [result["index"] for result in answer.json()["results"]] == [0, 1]
+    assert (await record_of("rerank")).cost == Decimal("0.002")
+    assert (await http.post("/v2/rerank", json={**body, "documents": []})).status_code == 400
+
+
+async def test_deployments_of_azure_draw(
+    fake: FakeProvider, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", fake.url)
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("AZURE_OPENAI_DEPLOYMENTS", "gpt-image-2.5-flare=pictures")
+    fake.always(Reply({"created": 1, "data": [{"b64_json": PNG}], "usage": IMAGE_USAGE}))
+    http = await start()
+    body = {**IMAGE, "model": "azure/gpt-image-2.5-flare"}
+    answer = await http.post("/v1/images/generations", json=body)
+    assert answer.status_code == 200, answer.text
+    (asked,) = fake.asked
+    assert (asked.path, asked.body["model"]) == ("/openai/v1/images/generations", "pictures")
+    assert asked.headers["api-key"] == KEY
+    assert (await record_of("images/generations")).provider == "azure"
+
+
 async def test_documents_are_ranked_by_jina(http: httpx.AsyncClient) -> None:
     body = {"model": "jina-reranker-v3", "query": "Capital?", "documents": ["Paris", "Berlin"]}
     answer = await http.post("/v1/rerank", json=body)
@@ -300,9 +358,6 @@ async def test_what_the_provider_says_it_charged_counts(
     assert answer.status_code == 200
     record = await record_of("images/generations")
     assert (record.cost, record.price_basis) == (Decimal("0.05"), "reported")
-
-
-SOUND = {"file": ("talk.mp3", b"sound", "audio/mpeg")}
 
 
 @pytest.mark.parametrize(
