@@ -75,10 +75,7 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its client and services set, or refuse it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path, is_open, managed = _place_of(scope["path"])
+        path, is_open, managed = _place_of(scope["path"] if scope["type"] == "http" else "/")
         if is_open:
             await self._app(scope, receive, send)
             return
