@@ -157,7 +157,7 @@ def explore(
             latency = spreads[0], spreads[1]
     else:
         cells = row_cells(queries, filters)
-    rated = rating_cells(queries[:4], filters)
+    rated = _rated(queries[:4], filters)
     compared = [_compared(*both) for both in zip(cells[:4], rated, strict=True)]
     groups = _groups(compared[2], compared[3], steps, question)
     total = ExploredGroup(
@@ -199,6 +199,18 @@ def _largest_of_all(question: SpendQuestion, horizon: RollupCoverage) -> list[st
             size = measure.of(figures) if measure.additive else figures["requests"]
             sizes[name] = max(sizes.get(name, 0), abs(size))
     return sorted(sizes, key=lambda name: (-sizes[name], name))
+
+
+def _rated(queries: list[CellQuery], filters: Mapping[str, str]) -> list[RatingCells]:
+    """Return the ratings of all, now and before, then those of the groups.
+
+    Those of all are the sums of the groups, but where an answer is in several: then they are read.
+    """
+    if "tag" in queries[2].by:
+        return rating_cells(queries, filters)
+    groups = rating_cells(queries[2:], filters)
+    whole: list[RatingCells] = [{(None, ()): sum(c.values(), Ratings())} for c in groups]
+    return [*whole, *groups]
 
 
 def _nothing() -> Compared:
