@@ -1,4 +1,4 @@
-"""The ASGI application: limits, static files, the gatekeeper, the fast path, then Django."""
+"""The ASGI application: limits, the gatekeeper, the fast path, static files, then Django."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _with_static_files(app: App) -> App:
     return CompressedStatic(app, static, f"/{settings.STATIC_URL.lstrip('/')}")
 
 
-_fast_path = FastPath(Lifespan(cast("App", _django)), endpoints_of)
+_fast_path = FastPath(_with_static_files(Lifespan(cast("App", _django))), endpoints_of)
 _guarded = Gatekeeper(
     _fast_path,
     most_bytes=settings.MAX_BODY_BYTES,
@@ -42,7 +42,7 @@ _guarded = Gatekeeper(
     query_keys=settings.ALLOW_QUERY_KEYS,
 )
 application = BodyLimit(
-    _with_static_files(_guarded),
+    _guarded,
     settings.MAX_BODY_BYTES,
     settings.BODY_TIMEOUT,
     most_seconds=settings.BODY_SECONDS,

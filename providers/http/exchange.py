@@ -42,6 +42,7 @@ class WholeAnswer:
 class PreparedPost:
     """What all POSTs to one URL with the same headers share: ``head`` lacks the body's length."""
 
+    connector: aiohttp.BaseConnector
     request: aiohttp.ClientRequest
     head: bytes
     timeout: aiohttp.ClientTimeout
@@ -55,7 +56,9 @@ class PreparedPost:
         session: aiohttp.ClientSession,
     ) -> PreparedPost | None:
         """Write the head once; ``None`` if only a session knows how to send such a request."""
-        if url.scheme not in {"http", "https"} or not url.raw_host or url.raw_user is not None:
+        connector = session.connector
+        usual = url.scheme in {"http", "https"} and url.raw_host and url.raw_user is None
+        if connector is None or not usual:
             return None
         request = aiohttp.ClientRequest(
             "POST", url, headers=headers, loop=asyncio.get_running_loop(), session=session
@@ -67,18 +70,16 @@ class PreparedPost:
             if name.lower() not in {"content-length", "transfer-encoding"}:
                 lines.append(f"{name}: {value}")
         lines.append("Content-Length: ")
-        return cls(request, "\r\n".join(lines).encode("utf-8"), timeout)
+        return cls(connector, request, "\r\n".join(lines).encode("utf-8"), timeout)
 
 
-async def exchange(
-    connector: aiohttp.BaseConnector, prepared: PreparedPost, content: bytes, most: int
-) -> WholeAnswer | None:
+async def exchange(prepared: PreparedPost, content: bytes, most: int) -> WholeAnswer | None:
     """POST ``content``, and return the whole answer, ``None`` if it has over ``most`` bytes.
 
     ``content`` has at most :data:`SMALL_BYTES`. Raises what aiohttp's session raises.
     """
     try:
-        connection = await connector.connect(prepared.request, [], prepared.timeout)
+        connection = await prepared.connector.connect(prepared.request, [], prepared.timeout)
     except TimeoutError as error:
         url = prepared.request.url
         raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {url}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 
 import aiohttp
@@ -83,21 +83,19 @@ class ConnectionSettings:
 class Target:
     """URL, headers and timeouts of a request, parsed once and used for many requests.
 
-    ``prepared`` is its POST once it was sent, ``None`` if it is sent by aiohttp's session.
+    ``prepared`` is its POST once one was sent, ``None`` if aiohttp's session sends it.
     """
 
     url: URL
     headers: CIMultiDict[str]
     timeout: aiohttp.ClientTimeout
     prepared: PreparedPost | None = None
-    _is_prepared: bool = field(default=False, repr=False)
+    is_prepared: bool = False
 
-    def prepare(self, session: aiohttp.ClientSession) -> PreparedPost | None:
-        """Return ``prepared``, made with the process's ``session`` at the first call."""
-        if not self._is_prepared:
-            self.prepared = PreparedPost.of(self.url, self.headers, self.timeout, session)
-            self._is_prepared = True
-        return self.prepared
+    def prepare(self, session: aiohttp.ClientSession) -> None:
+        """Set ``prepared``, for the process's ``session``."""
+        self.prepared = PreparedPost.of(self.url, self.headers, self.timeout, session)
+        self.is_prepared = True
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str], limits: httpx.Timeout) -> Target:
@@ -159,11 +157,11 @@ class PooledTransport(AiohttpTransport):
         httpx's response and its stream took a tenth of the time of a call. Raises ``CALL_FAILED``.
         """
         if len(content) <= SMALL_BYTES:
-            session = self._session()
-            prepared = target.prepare(session)
-            if prepared is not None and session.connector is not None:
+            if not target.is_prepared:
+                target.prepare(self._session())
+            if target.prepared is not None:
                 try:
-                    return await exchange(session.connector, prepared, content, most)
+                    return await exchange(target.prepared, content, most)
                 except Exception:
                     with map_aiohttp_exceptions():
                         raise
