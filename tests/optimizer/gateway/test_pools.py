@@ -19,6 +19,7 @@ from analytics.models import ApiKey, RequestRecord, RoutingRule
 from optimizer.wiring.build import get_services
 from tests.conftest import Start, logged_in
 from tests.fakes.server import Asked, FakeProvider, Reply
+from tests.fakes.specialised import specialised_wire
 from tests.fakes.wires import (
     ANSWER,
     KEY,
@@ -62,6 +63,8 @@ key_env = "NO_SUCH_KEY"
 def wire(asked: Asked) -> Reply:
     if asked.path.endswith("/embeddings"):
         return embeddings_wire(replace(asked, headers={"authorization": f"Bearer {KEY}"}))
+    if asked.path.endswith("/moderations"):
+        return specialised_wire(replace(asked, headers={"authorization": f"Bearer {KEY}"}))
     return as_asked(asked, openai_completion(asked.body["model"]))
 
 
@@ -173,6 +176,26 @@ async def test_data_stays_in_its_region_by_field_header_key_and_rule(pooled: Poo
     )
     assert embedded.status_code == 200
     assert pooled.asked()["us"] == 0
+
+
+async def test_specialised_models_stay_in_the_region_too(pooled: Pooled) -> None:
+    body: dict[str, Any] = {"model": "omni-moderation-latest", "input": "Hello"}
+    path, header = "/v1/moderations", "x-optimizer-residency"
+    for headers, options in (
+        ({header: "eu"}, {}),
+        ({}, {"optimizer": {"residency": "eu"}}),
+    ):
+        for _ in range(3):
+            answer = await pooled.ask(path, headers, **body, **options)
+            assert answer.status_code == 200, answer.text
+    answer = await pooled.ask(path, {header: "eu,us"}, **body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "outside_residency")
+    made = await sync_to_async(key_make)(ApiKey(name="ann", residency=["eu"]))
+    await sync_to_async(get_services().api_keys.refresh)()
+    for _ in range(3):
+        answer = await pooled.ask(path, {"authorization": f"Bearer {made.secret}"}, **body)
+        assert answer.status_code == 200, answer.text
+    assert pooled.asked() == {"us": 0, "eu": 9, "ahead": 0}
 
 
 async def test_a_refusal_says_where_the_data_must_stay(pooled: Pooled) -> None:
