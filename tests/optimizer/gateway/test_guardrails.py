@@ -236,7 +236,7 @@ async def test_masking_that_fails_refuses_or_lets_pass(opens: bool, guarded: Gua
     names = ["personal_data"] if opens else []
     await guarded.with_rails("personal_data", guardrails_open=names)
     rail = get_services().caller.guard.rails[0]  # type: ignore[union-attr]
-    rail._find_again = broken  # type: ignore[attr-defined]
+    rail._find = broken  # type: ignore[attr-defined]
     answer = await guarded.ask()
     record = await last_record()
     if opens:
