@@ -274,11 +274,13 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        residency: frozenset[str] = frozenset(),
     ) -> SpecialisedAnswer | SpecialisedStream:
         """Return the first answer that a specialised model of ``chain`` delivers, or its stream.
 
-        All providers of the chain must be :class:`Specialist`. Failed calls are added to
-        ``attempts``. Raises :class:`AllProvidersFailed`.
+        All providers of the chain must be :class:`Specialist`. ``residency`` are the regions that
+        the request must not leave. Failed calls are added to ``attempts``. The guard does not see
+        these calls. Raises :class:`AllProvidersFailed`.
         """
 
         async def make(
@@ -292,7 +294,7 @@ class ResilientCaller:
             return Usage(used.input_tokens, used.output_tokens, estimated=True, units=used.units)
 
         digest = hash((request.task, request.text))
-        summary = InputSummary(usage, usage, lambda: digest, caller)
+        summary = InputSummary(usage, usage, lambda: digest, caller, residency)
         state = self._state(chain, summary, attempts)
         state.whole = not request.streams
         return await self._first(state, make, authorize)

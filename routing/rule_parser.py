@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import time
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -18,6 +18,9 @@ _LONGEST_DEADLINE = 7 * 24 * 3600
 _LONGEST_NOTE = 500
 _MOST_REGIONS = 6
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+REGIONS_WANTED = (
+    f"must be at most {_MOST_REGIONS} regions of lower-case letters, digits and hyphens."
+)
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TURNS = (
     "human", "tool_result", "sub_agent", "title", "summary", "compaction", "probe",
@@ -30,6 +33,11 @@ FIELDS = (
     "action", "models", "quality_target", "cost_cap", "latency_cap", "deadline", "answer_note",
     "note_everywhere", "residency",
 )  # fmt: skip
+
+
+def are_regions(names: Collection[str]) -> bool:
+    """Return whether ``names`` may be the regions that data must not leave."""
+    return len(names) <= _MOST_REGIONS and all(map(_REGION.fullmatch, names))
 
 
 class RuleError(ValueError):
@@ -134,11 +142,8 @@ def _some_of(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> 
 
 def _regions(fields: Mapping[str, Any]) -> frozenset[str]:
     regions = frozenset(_texts(fields, "residency"))
-    if len(regions) > _MOST_REGIONS or not all(map(_REGION.fullmatch, regions)):
-        raise RuleError(
-            "residency",
-            f"must be at most {_MOST_REGIONS} regions of lower-case letters, digits and hyphens.",
-        )
+    if not are_regions(regions):
+        raise RuleError("residency", REGIONS_WANTED)
     return regions
 
 

@@ -31,8 +31,8 @@ def alerts_raise(
     """Look at each enabled rule; raise and resolve its alerts, and return the new ones.
 
     ``circuits`` are the states of the providers' circuits, by provider, ``guarantee`` is the one in
-    force. A rule that cannot be read
-    keeps no other one from being looked at; then an ``ExceptionGroup`` is raised at the end.
+    force. A rule that cannot be read keeps no other one from being looked at; then an
+    ``ExceptionGroup`` is raised at the end.
     """
     now = now or timezone.now()
     raised: list[Alert] = []

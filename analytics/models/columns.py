@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
 
 from routing.models import ModelRef
-
-_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_MOST_REGIONS = 6
+from routing.rule_parser import REGIONS_WANTED, are_regions
 
 
 def choices(values: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -22,10 +19,8 @@ def choices(values: tuple[str, ...]) -> list[tuple[str, str]]:
 def check_regions(value: Any) -> None:
     """Raise ``ValidationError`` unless ``value`` is a short list of names of regions."""
     named = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    if not named or len(value) > _MOST_REGIONS or not all(map(_REGION.fullmatch, value)):
-        raise ValidationError(
-            f"must be at most {_MOST_REGIONS} regions of lower-case letters, digits and hyphens."
-        )
+    if not named or not are_regions(value):
+        raise ValidationError(REGIONS_WANTED)
 
 
 def residency_field() -> Any:

@@ -112,7 +112,7 @@ def load_find(spec: str) -> Find:
         raise ImproperlyConfigured("What finds personal data must be named")
 
     def find(text: str) -> tuple[PersonalDatum, ...]:
-        return tuple(sorted((PersonalDatum(*one) for one in function(text)), key=_start))
+        return tuple(sorted((PersonalDatum(*place) for place in function(text)), key=_start))
 
     return find
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,6 @@ from django.conf import settings
 
 from analytics.ledger.refusals import refusals_since
 from analytics.money import percent
-from analytics.operation.runtime_settings import runtime_settings_stored
 from analytics.quality.report import quality_report
 from analytics.quality.session_moves import move_figures
 from analytics.quality.shadow import shadow_summary
@@ -33,14 +31,17 @@ def routing_report(
     by: str | None = None,
     sums: ReportSums = RECORDED,
     baseline: str = COMPLEXITY,
+    shadow_margin: float | None = None,
 ) -> dict[str, Any]:
     """Return savings and quality, and breakdowns by strategy, confidence, provider, model, day.
 
     Money is ``Decimal`` USD. ``empty`` is true if nothing was recorded. With ``by``
     (one of :data:`analytics.reports.breakdown.DIMENSIONS`), there is a ``breakdown`` too.
-    ``sums`` are compared with a baseline that is named ``baseline``.
+    ``sums`` are compared with a baseline that is named ``baseline``. ``shadow_margin`` is how much
+    worse, in wins of 1, a kind of requests may be to be moved; the environment's if it is ``None``.
     """
     now = now or datetime.now(UTC)
+    margin = settings.SHADOW_MARGIN if shadow_margin is None else shadow_margin
     since, sums = period_start(days, now), CachedSums(sums)
     totals = total_of(sums.by("strategy", since))
     answered = totals["requests"] - totals["failed"]
@@ -79,7 +80,7 @@ def routing_report(
         },
         "keep_alive": keep_alive_figures(since),
         "moves_up": move_figures(since),
-        "shadow": shadow_summary(since, _shadow_margin()),
+        "shadow": shadow_summary(since, margin),
         "levers": lever_lines(days),
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
@@ -110,10 +111,3 @@ def _by_day(since: datetime, now: datetime, sums: ReportSums) -> list[dict[str, 
         days.append({"date": day, **{figure: row[figure] for figure in empty}})
         day += timedelta(days=1)
     return days
-
-
-def _shadow_margin() -> float:
-    """Return the margin of shadow evaluation: the environment's, else the operators'."""
-    name = "SHADOW_MARGIN"
-    stored = "" if os.environ.get(name, "").strip() else runtime_settings_stored().get(name)
-    return float(stored) if stored else settings.SHADOW_MARGIN

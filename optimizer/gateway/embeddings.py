@@ -66,6 +66,7 @@ class EmbeddingService:
         """Return the provider's answer and the result of the request, once the record is durable.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
+        :class:`optimizer.domain.result.OutsideRegions`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded`,
         :class:`analytics.ledger.ledger.BudgetsUnavailable` and
@@ -85,11 +86,7 @@ class EmbeddingService:
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
         residency = options.residency | client.residency
-        if residency:
-            feature = residency_feature(residency)
-            chain = [ref for ref in chain if feature in self._caller.residencies(*ref)]
-            if not chain:
-                raise OutsideRegions(residency)
+        chain = kept_within(self._caller, chain, residency)
         analyze = partial(_analyzed, model, body, options, request_id, client)
         large = is_large_input(body)
         analyzed = await asyncio.to_thread(analyze) if large else analyze()
@@ -111,7 +108,9 @@ class EmbeddingService:
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None
         elapsed = milliseconds_since(started)
-        completion = Completion(answer.provider, answer.model, (Choice((), "stop"),), answer.usage)
+        completion = Completion(
+            answer.provider, answer.model, (Choice((), "stop"),), answer.usage, member=answer.member
+        )
         call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
         recording = self._accounting.record_answer(
             analyzed,
@@ -128,6 +127,22 @@ class EmbeddingService:
 def _sizes(body: Mapping[str, Any]) -> tuple[int, int]:
     """Return the most tokens that the input may have, and the estimated ones."""
     return most_embedded_tokens(body), embedded_tokens(body)
+
+
+def kept_within(
+    caller: ResilientCaller, chain: list[ModelRef], residency: frozenset[str]
+) -> list[ModelRef]:
+    """Return the models of ``chain`` that are served within all regions of ``residency``.
+
+    Raises :class:`optimizer.domain.result.OutsideRegions` if there is none.
+    """
+    if not residency:
+        return chain
+    feature = residency_feature(residency)
+    within = [ref for ref in chain if feature in caller.residencies(*ref)]
+    if not within:
+        raise OutsideRegions(residency)
+    return within
 
 
 async def afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:

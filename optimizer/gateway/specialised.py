@@ -17,8 +17,8 @@ from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
-from optimizer.domain.result import CompletionResult, NotAllowed
-from optimizer.gateway.embeddings import afforded, named_decision
+from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
+from optimizer.gateway.embeddings import afforded, kept_within, named_decision
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
@@ -89,13 +89,17 @@ class SpecialisedService:
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
         :class:`optimizer.domain.result.NotAllowed`,
+        :class:`optimizer.domain.result.OutsideRegions`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded`,
         :class:`analytics.ledger.ledger.BudgetsUnavailable` and
         :class:`analytics.ledger.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
-        chain = self._chain(model, request, client)
+        if self._caller.guard is not None:
+            raise NotAllowed(PASSED_UNREAD)  # guard rails read chats and embeddings alone
+        residency = options.residency | client.residency
+        chain = kept_within(self._caller, self._chain(model, request, client), residency)
         prepare = partial(_prepared, model, request, options, request_id, client)
         large = len(request.text) > _LARGE_CHARACTERS or request.task == "rerank"
         analyzed, most, expected = await asyncio.to_thread(prepare) if large else prepare()
@@ -112,7 +116,9 @@ class SpecialisedService:
                 chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
             called = time.perf_counter()
-            answer = await self._caller.perform(chain, request, attempts, authorize, client.tenant)
+            answer = await self._caller.perform(
+                chain, request, attempts, authorize, client.tenant, residency
+            )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None
@@ -121,7 +127,7 @@ class SpecialisedService:
         )
         if isinstance(answer, SpecialisedStream):
             return RecordedStream(answer, record, self._background)
-        recorded = await record.whole(answer.provider, answer.model, answer.usage)
+        recorded = await record.whole(answer, answer.usage)
         return Performed(answer, recorded.result)
 
     def _chain(self, model: str, request: SpecialisedRequest, client: Client) -> list[ModelRef]:
@@ -166,10 +172,13 @@ class _Recording:
     called: float
     first_piece: float | None = None
 
-    async def whole(self, provider: str, model: str, usage: Usage, cut_off: str = "") -> Recorded:
+    async def whole(
+        self, answer: SpecialisedAnswer | SpecialisedStream, usage: Usage, cut_off: str = ""
+    ) -> Recorded:
         """Record the answer, or the part of it that was delivered if it was ``cut_off``."""
+        provider, model = answer.provider, answer.model
         usage = self.service.settled(usage, self.request, ModelRef(provider, model))
-        completion = Completion(provider, model, (Choice((), "stop"),), usage)
+        completion = Completion(provider, model, (Choice((), "stop"),), usage, member=answer.member)
         since = milliseconds_since
         first = None if self.first_piece is None else (self.first_piece - self.started) * 1000
         recording = self.service._accounting.record_answer(
@@ -248,7 +257,7 @@ class RecordedStream:
         if cut_off and self._recording.request.task != "audio/speech" and usage.unreported:
             # Nobody knows how much of it was made: all of it may be charged.
             usage = replace(usage, units=usually_used(self._recording.request).units)
-        await self._recording.whole(stream.provider, stream.model, usage, cut_off)
+        await self._recording.whole(stream, usage, cut_off)
 
 
 def _prepared(

@@ -21,8 +21,7 @@ def limits_watch(
     """Raise and resolve alerts.
 
     ``circuits`` are the states of the providers' circuits, by provider, ``guarantee`` is the one in
-    force. Reads the database: not
-    for the event loop.
+    force. Reads the database: not for the event loop.
     """
     for alert in budget_alerts_raise():
         logger.warning("Alert: %s", alert.text)

@@ -97,10 +97,10 @@ class PairJudge:
         """
         conversation = conversation_text(chat)
         residency = chat.residency
-        asked = changed(question(conversation, answer, other), residency=residency)
-        first = await self._verdict(bill, asked)
-        asked = changed(question(conversation, other, answer), residency=residency)
-        second = _REVERSED[await self._verdict(bill, asked)]
+        in_order = changed(question(conversation, answer, other), residency=residency)
+        first = await self._verdict(bill, in_order)
+        in_reverse = changed(question(conversation, other, answer), residency=residency)
+        second = _REVERSED[await self._verdict(bill, in_reverse)]
         return (_POINTS[first] + _POINTS[second]) / 2
 
     async def _verdict(self, bill: JudgingBill, chat: Chat) -> Side:

@@ -28,6 +28,8 @@ from optimizer.wiring.build import PROCESS, get_services
 _OPEN_PATHS = re.compile(
     r"^/(?:\Z|(?:admin|static|docs|schema|health|ready|favicon\.ico)(?:/|$)|me/(?!usage/?$))"
 )
+_LONGEST_KEPT = 256
+"""Characters of a path that is remembered: anybody may send others, of up to 64 kB."""
 _OWN_PREFIX = re.compile(r"^/api/v1(?=/)")
 _SCOPES = {
     "/feedback": "feedback",
@@ -75,7 +77,9 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its client and services set, or refuse it."""
-        path, is_open, managed = _place_of(scope["path"] if scope["type"] == "http" else "/")
+        path = scope["path"] if scope["type"] == "http" else "/"
+        place_of = _place_of if len(path) <= _LONGEST_KEPT else _place_of.__wrapped__
+        path, is_open, managed = place_of(path)
         if is_open:
             await self._app(scope, receive, send)
             return
@@ -209,7 +213,7 @@ class Gatekeeper:
 def _place_of(path: str) -> tuple[str, bool, bool]:
     """Return a path without its prefix, whether it needs no key, and whether it manages."""
     path = _OWN_PREFIX.sub("", path)
-    return path, path == "/" or _OPEN_PATHS.match(path) is not None, path.startswith(MANAGE_PREFIX)
+    return path, _OPEN_PATHS.match(path) is not None, path.startswith(MANAGE_PREFIX)
 
 
 def _scope_of(path: str) -> str:

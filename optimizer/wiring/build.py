@@ -285,16 +285,16 @@ def _runaway_policy(product: ProductSettings) -> RunawayPolicy:
 
 def _guard_settings(product: ProductSettings) -> GuardSettings:
     return GuardSettings(
-        product.guardrails,
-        product.guardrails_open,
-        product.guardrail_personal_data,
-        product.guardrail_restore,
-        product.guardrail_moderation_model,
-        product.guardrail_moderation_thresholds,
-        product.guardrail_moderation_stages,
-        product.guardrail_moderation_streams,
-        product.guardrail_moderation_seconds,
-        product.request_deadline,
+        rails=product.guardrails,
+        fail_open=product.guardrails_open,
+        personal_data=product.guardrail_personal_data,
+        restore=product.guardrail_restore,
+        moderation_model=product.guardrail_moderation_model,
+        moderation_thresholds=product.guardrail_moderation_thresholds,
+        moderation_stages=product.guardrail_moderation_stages,
+        moderation_streams=product.guardrail_moderation_streams,
+        moderation_seconds=product.guardrail_moderation_seconds,
+        deadline=product.request_deadline,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from providers.completion import Completion
+from providers.embedding import Embeddings
 from providers.errors import ProviderError
 from providers.events import Event, UsageReported
 from providers.fallback import FallbackState
@@ -13,6 +14,7 @@ from providers.opened_stream import OpenStream
 from providers.pools.member import Member
 from providers.pools.pool import MemberPool
 from providers.pools.rate_headers import limits_left
+from providers.specialised.requests import SpecialisedAnswer, SpecialisedStream
 from providers.values import changed
 
 Made = TypeVar("Made")
@@ -68,7 +70,10 @@ class PooledCall:
         return self._answered(made)
 
     def _answered(self, made: Made) -> Made:
-        """Return what the member delivered, marked as its answer; a stream ends the call later."""
+        """Return what the member delivered, marked as its answer.
+
+        A chat's stream ends the call later; that of a specialised model counts as answered.
+        """
         opened = self._pool.clock() - self._began
         self._pool.answers(self.member, self._model, self._began)
         if isinstance(made, OpenStream):
@@ -78,9 +83,13 @@ class PooledCall:
             return made
         if isinstance(made, Completion):
             self._measure(opened, made.usage.output_tokens)
-            usage = self.member.priced(made.usage)
-            made = changed(made, member=self.member.name, usage=usage)
         self._end()
+        if isinstance(made, SpecialisedStream):
+            read, priced = made.usage, self.member.priced
+            return changed(made, member=self.member.name, usage=lambda: priced(read()))
+        if isinstance(made, (Completion, Embeddings, SpecialisedAnswer)):
+            usage = self.member.priced(made.usage)
+            return changed(made, member=self.member.name, usage=usage)
         return made
 
     def _fail(self, error: ProviderError) -> None:

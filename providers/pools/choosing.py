@@ -57,11 +57,11 @@ def chosen(
     if len(ready) == 1:
         return ready[0]
     if conversation:
-        member = max(ready, key=lambda one: _affinity(one, conversation))
+        chosen_member = max(ready, key=lambda member: _affinity(member, conversation))
     else:
-        member = _by_preference(ready, choose, model, now)
-    _pay(ready, member)
-    return member
+        chosen_member = _by_preference(ready, choose, model, now)
+    _pay(ready, chosen_member)
+    return chosen_member
 
 
 def _affinity(member: Member, conversation: bytes) -> float:
@@ -99,13 +99,13 @@ def _by_preference(ready: Sequence[Member], choose: Choice, model: str, now: flo
     return min(ready, key=lambda member: (first(member), turn(member)))
 
 
-def _pay(ready: Sequence[Member], member: Member) -> None:
+def _pay(ready: Sequence[Member], chosen_member: Member) -> None:
     """Owe each member its weight, and take the sum from the one that was chosen.
 
     Only members that were ready are owed, so that one that comes back is not flooded.
     """
-    total = sum(one.spec.weight for one in ready)
+    total = sum(member.spec.weight for member in ready)
     bound = _MOST_OWED * total
-    for one in ready:
-        one.owed = min(one.owed + one.spec.weight, bound)
-    member.owed = max(member.owed - total, -bound)
+    for member in ready:
+        member.owed = min(member.owed + member.spec.weight, bound)
+    chosen_member.owed = max(chosen_member.owed - total, -bound)

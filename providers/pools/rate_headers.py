@@ -51,8 +51,8 @@ def limits_left(headers: Mapping[str, str]) -> RateLimitsLeft | None:
     requests = _openai(headers, "requests")
     if requests is None and "x-ratelimit-remaining-tokens" not in headers:
         requests = _anthropic(headers, "requests")
-        lefts = [left for kind in _TOKENS if (left := _anthropic(headers, kind)) is not None]
-        tokens = min(lefts, key=lambda one: one.left, default=None)
+        limits = [limit for kind in _TOKENS if (limit := _anthropic(headers, kind)) is not None]
+        tokens = min(limits, key=lambda limit: limit.left, default=None)
     else:
         tokens = _openai(headers, "tokens")
     return None if requests is None and tokens is None else RateLimitsLeft(requests, tokens)

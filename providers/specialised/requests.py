@@ -76,7 +76,10 @@ class SpecialisedRequest:
 
 @dataclass(frozen=True, slots=True)
 class SpecialisedAnswer:
-    """A whole answer: ``raw`` is its body, of the media type ``media_type``."""
+    """A whole answer: ``raw`` is its body, of the media type ``media_type``.
+
+    ``member`` is the short name of the pool's member that answered, "" without a pool.
+    """
 
     provider: str
     model: str
@@ -84,6 +87,7 @@ class SpecialisedAnswer:
     media_type: str
     usage: Usage
     headers: Mapping[str, str] = field(default_factory=dict)
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ class SpecialisedStream:
 
     ``usage`` returns what is known of the usage so far, at the end what was used.
     ``events`` is whether the pieces are server-sent events; ``ending`` returns then whether the
-    piece that came last has the usage, and is the last that clients wait for.
+    piece that came last has the usage, and is the last that clients wait for. ``member`` is as in
+    :class:`SpecialisedAnswer`.
     """
 
     provider: str
@@ -104,6 +109,7 @@ class SpecialisedStream:
     close: Callable[[], Awaitable[None]]
     events: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    member: str = ""
 
 
 @runtime_checkable

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.domain.deadlines import Delivery, read_deadline
 from optimizer.domain.options import MAX_LATENCY_SECONDS, CacheControl, RequestOptions
+from optimizer.domain.request import residency_of
 from providers.residency import NO_RESIDENCY, ResidencyError, read_regions
 from providers.storable import storable_text
 
@@ -50,6 +52,15 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
             "unknown_parameter",
         )
     return options
+
+
+def within_header(options: RequestOptions, value: str) -> RequestOptions:
+    """Return ``options`` with the regions of the header :data:`RESIDENCY_HEADER`, too.
+
+    Raises :class:`optimizer.domain.request.WrongResidency`.
+    """
+    residency = residency_of(value)
+    return replace(options, residency=options.residency | residency) if residency else options
 
 
 def _delivery(fields: BodyReader) -> Delivery:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
 from optimizer.api.compat.chat_endpoint import cost_headers
-from optimizer.api.compat.extensions import read_request_options
+from optimizer.api.compat.extensions import read_request_options, within_header
 from optimizer.api.gemini.generate import GeminiEndpoint
 from optimizer.api.gemini.paths import model_of
 from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER, residency_of
+from optimizer.domain.request import RESIDENCY_HEADER
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 from providers.embedding import is_large_answer
@@ -44,8 +43,7 @@ class EmbedEndpoint(GeminiEndpoint):
         """Return the vectors, with the cost in the headers."""
         read = partial(self._read, api_request)
         body, options = await asyncio.to_thread(read) if api_request.large else read()
-        if residency := residency_of(api_request.header(RESIDENCY_HEADER)):
-            options = replace(options, residency=options.residency | residency)
+        options = within_header(options, api_request.header(RESIDENCY_HEADER))
         answer, result = await self._embedding.embed(
             model_of(api_request.path), body, options, api_request.request_id, api_request.client
         )

@@ -14,6 +14,7 @@ from optimizer.api.manage.views import RowsViewSet, StrictModelSerializer, docum
 _SET = (
     "name", "enabled", "until", "for_single_sign_on", "team", "project", "budget", "period",
     "at_limit", "model_names", "most_keys", "days", "requests_per_minute", "tokens_per_minute",
+    "residency",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ class KeyTemplateInput(StrictModelSerializer):
         allow_null=True,  # type: ignore[arg-type]
     )
     model_names = texts_field()
+    residency = texts_field(32)
 
     class Meta:
         model = KeyTemplate

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -17,13 +16,13 @@ from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import cost_headers
-from optimizer.api.compat.extensions import read_request_options
+from optimizer.api.compat.extensions import read_request_options, within_header
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER, residency_of
+from optimizer.domain.request import RESIDENCY_HEADER
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 from providers.embedding import is_large_answer
@@ -49,8 +48,7 @@ class EmbeddingsEndpoint(OpenAIEndpoint):
         read = partial(read_embedding_query, api_request.data, api_request.header("cache-control"))
         query = await asyncio.to_thread(read) if api_request.large else read()
         model, body, options = query
-        if residency := residency_of(api_request.header(RESIDENCY_HEADER)):
-            options = replace(options, residency=options.residency | residency)
+        options = within_header(options, api_request.header(RESIDENCY_HEADER))
         answer, result = await self._embedding.embed(
             model, body, options, api_request.request_id, api_request.client
         )

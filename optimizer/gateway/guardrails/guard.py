@@ -29,6 +29,8 @@ from providers.opened_stream import ClosingStream, OpenStream
 logger = logging.getLogger(__name__)
 
 Checked = TypeVar("Checked")
+Sent = TypeVar("Sent")
+Made = TypeVar("Made")
 _Begun = Sequence[tuple[Rail, RailCall]]
 
 
@@ -224,18 +226,14 @@ def _withheld(answer: Completion) -> Attempt:
     )  # fmt: skip
 
 
-Asked = TypeVar("Asked")
-Made = TypeVar("Made")
-
-
 async def _proceeded(
-    proceed: Callable[[Asked, list[Attempt]], Awaitable[Made]],
-    asked: Asked,
+    proceed: Callable[[Sent, list[Attempt]], Awaitable[Made]],
+    sent: Sent,
     attempts: list[Attempt],
 ) -> Made:
     """Return what ``proceed`` makes; its failed calls come behind what the rails found."""
     tried: list[Attempt] = []
     try:
-        return await proceed(asked, tried)
+        return await proceed(sent, tried)
     finally:
         attempts += tried

@@ -8,13 +8,15 @@ the provider's prompt cache finds it. The values stay in this process, as long a
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
-from functools import lru_cache
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from threading import Lock
 from typing import Any
 
-from analytics.privacy.masking import PersonalDatum
+from analytics.privacy.masking import Find, PersonalDatum
 from optimizer.gateway.guardrails.body_texts import changed_body, changed_chat
 from optimizer.gateway.guardrails.rails import RailFinding
 from optimizer.gateway.guardrails.restoring import restored_completion, restored_events
@@ -22,7 +24,6 @@ from providers.chat import Chat
 from providers.completion import Completion
 from providers.events import Event
 
-Find = Callable[[str], tuple[PersonalDatum, ...]]
 _REMEMBERED = 4_096
 _LONGEST_REMEMBERED = 20_000
 """Characters: the turns of conversations come again and again."""
@@ -40,17 +41,31 @@ class PersonalDataRail:
         self.fails_open = fails_open
         self._restores = restores
         self._find = find
-        self._find_again = lru_cache(maxsize=_REMEMBERED)(find)
+        self._salt = secrets.token_bytes(16)
+        self._known: OrderedDict[bytes, tuple[PersonalDatum, ...]] = OrderedDict()
+        self._lock = Lock()
 
     def begin(self) -> PersonalDataCall:
         """Return the rail at work for one call."""
         return PersonalDataCall(self.data_in, restores=self._restores)
 
     def data_in(self, text: str) -> tuple[PersonalDatum, ...]:
-        """Return the personal data in ``text``, in its order."""
+        """Return the personal data in ``text``, in its order; safe for several threads."""
         if len(text) > _LONGEST_REMEMBERED:
             return self._find(text)
-        return self._find_again(text)
+        # Places are remembered by a digest, so that no prompt stays in memory.
+        data = text.encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(data, digest_size=16, key=self._salt).digest()
+        with self._lock:
+            if digest in self._known:
+                self._known.move_to_end(digest)
+                return self._known[digest]
+        places = self._find(text)
+        with self._lock:
+            self._known[digest] = places
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return places
 
 
 class PersonalDataCall:

@@ -148,11 +148,12 @@ class UnfinishedCalls:
     async def _settle(self, call: UnfinishedCall, error: BaseException) -> None:
         attempts = call.charged
         recorded = isinstance(error, RoutingUnavailable)
+        # What guard rails found is no call, and costs nothing.
         called = any(attempt.rail is None for attempt in attempts)
         if not recorded and (called or not isinstance(error, _REFUSALS)):
             recorded = await self._record(call, attempts, error)
         # What may have been charged and is recorded nowhere stays held.
-        if call.reservation is not None and (recorded or not attempts):
+        if call.reservation is not None and (recorded or not called):
             await call.reservation.release()
         if call.analyzed.request.client.tokens_per_minute is not None:
             await self._accounting.settle_tokens(call.analyzed, attempts)

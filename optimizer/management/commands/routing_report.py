@@ -22,6 +22,7 @@ from analytics.reports.report_formats import (
 from analytics.reports.write_output import write_output
 from optimizer.pricing.baselines import UnknownBaseline
 from optimizer.wiring.build import get_services
+from optimizer.wiring.operation.settings import settings_in_force
 
 
 class Command(TeachingCommand):
@@ -76,8 +77,9 @@ class Command(TeachingCommand):
         except UnknownBaseline as error:
             raise CommandError(f"--baseline: {error}") from None
         report = build_report(
-            options["days"], by=options["by"], sums=compared.sums(), baseline=compared.label
-        )
+            options["days"], by=options["by"], sums=compared.sums(), baseline=compared.label,
+            shadow_margin=settings_in_force().shadow_margin,
+        )  # fmt: skip
         if report["empty"] and kind in {"table", "markdown"}:
             self.stdout.write(
                 f"No requests in the last {options['days']} days. Send some to POST /complete, "

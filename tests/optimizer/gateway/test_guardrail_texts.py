@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics.privacy.masking import PersonalDatum
 from optimizer.gateway.guardrails.body_texts import changed_body, new_text
+from optimizer.gateway.guardrails.personal_data import PersonalDataRail
 from optimizer.gateway.guardrails.restoring import restored_events
 from providers.chat import Chat, Message, Text, ToolResult
 from providers.events import Event, Finished, Relayed, Started, TextDelta, ToolArguments
@@ -65,6 +68,28 @@ async def test_arguments_stay_json_and_the_provider_s_own_messages_are_left_out(
         if isinstance(event, ToolArguments):
             texts[event.index] += event.text
     assert texts == {0: '{"to": "a\\"n"}', 1: "bob"}
+
+
+class Prompt(str):
+    """A text that can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_a_text_is_searched_once_and_not_kept() -> None:
+    searched: list[int] = []
+
+    def find(text: str) -> tuple[PersonalDatum, ...]:
+        searched.append(len(text))
+        return (PersonalDatum(5, 11, "email"),)
+
+    rail = PersonalDataRail(find)
+    prompt = Prompt("Mail a@b.cd")
+    watched = weakref.ref(prompt)
+    assert rail.data_in(prompt) == rail.data_in("Mail a@b.cd") == find("Mail a@b.cd")
+    assert searched == [11, 11]
+    del prompt
+    assert watched() is None
 
 
 def test_bodies_of_all_wires_by_the_names_of_their_fields() -> None:

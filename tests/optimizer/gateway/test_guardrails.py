@@ -11,7 +11,9 @@ import httpx
 import pytest
 from django.urls import reverse
 
-from analytics.models import RequestRecord
+from analytics.ledger.ledger import BudgetsUnavailable
+from analytics.models import BudgetHold, RequestRecord
+from optimizer.budgets.reservations import Reservation
 from optimizer.wiring.build import get_services
 from tests.conftest import Start, logged_in
 from tests.fakes.server import Asked, FakeProvider, Reply
@@ -23,6 +25,7 @@ from tests.fakes.wires import (
     openai_completion,
     openai_error,
 )
+from tests.optimizer.budgets.test_reservations import limit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -233,7 +236,7 @@ async def test_masking_that_fails_refuses_or_lets_pass(opens: bool, guarded: Gua
     names = ["personal_data"] if opens else []
     await guarded.with_rails("personal_data", guardrails_open=names)
     rail = get_services().caller.guard.rails[0]  # type: ignore[union-attr]
-    rail._find_again = broken  # type: ignore[attr-defined]
+    rail._find = broken  # type: ignore[attr-defined]
     answer = await guarded.ask()
     record = await last_record()
     if opens:
@@ -345,10 +348,33 @@ async def test_what_is_passed_on_unread_is_off(guarded: Guarded) -> None:
         "/v1/files", files={"file": ("a.txt", b"words")}, data={"purpose": "user_data"}
     )
     assert answer.status_code == 403
+    for task, model, field in (
+        ("images/generations", "gpt-image-2.5-flare", "prompt"),
+        ("moderations", "omni-moderation-latest", "input"),
+    ):
+        body: dict[str, Any] = {"model": model, field: WORDS}
+        answer = await guarded.client.post(f"/v1/{task}", json=body)
+        assert answer.status_code == 403
+        assert "Guard rails are on" in answer.json()["error"]["message"]
     body = {"model": "claude-haiku-5-5", "messages": [{"role": "user", "content": WORDS}]}
     counted = await guarded.client.post("/v1/messages/count_tokens", json=body)
     assert counted.json()["input_tokens"] > 0
     assert not guarded.upstream.chats
+
+
+async def test_a_request_that_passed_a_rail_and_is_not_called_holds_nothing(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await guarded.with_rails("personal_data")
+    await limit("1")
+
+    async def refuse(*_: Any) -> None:
+        assert await BudgetHold.objects.aexists()
+        raise BudgetsUnavailable("no")
+
+    monkeypatch.setattr(Reservation, "authorize", refuse)
+    assert (await guarded.ask()).status_code == 503
+    assert not await BudgetHold.objects.aexists()
 
 
 async def test_without_rails_nothing_stands_in_the_way(guarded: Guarded) -> None:

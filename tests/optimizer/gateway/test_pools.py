@@ -19,6 +19,7 @@ from analytics.models import ApiKey, RequestRecord, RoutingRule
 from optimizer.wiring.build import get_services
 from tests.conftest import Start, logged_in
 from tests.fakes.server import Asked, FakeProvider, Reply
+from tests.fakes.specialised import specialised_wire
 from tests.fakes.wires import (
     ANSWER,
     KEY,
@@ -52,7 +53,7 @@ key_env = "AHEAD_KEY"
 base_url = "{ahead}"
 regions = ["eu"]
 committed = true
-models = ["gpt-5.5-none-has-it"]
+models = ["gpt-6.1-terra", "text-embedding-3-small"]
 [[pools.openai.members]]
 name = "not-configured"
 key_env = "NO_SUCH_KEY"
@@ -62,6 +63,8 @@ key_env = "NO_SUCH_KEY"
 def wire(asked: Asked) -> Reply:
     if asked.path.endswith("/embeddings"):
         return embeddings_wire(replace(asked, headers={"authorization": f"Bearer {KEY}"}))
+    if asked.path.endswith("/moderations"):
+        return specialised_wire(replace(asked, headers={"authorization": f"Bearer {KEY}"}))
     return as_asked(asked, openai_completion(asked.body["model"]))
 
 
@@ -92,7 +95,6 @@ async def pooled(
             for name in ("us", "eu", "ahead")
         }
         text = POOL.format(**{name: server.url for name, server in servers.items()})
-        text = text.replace("gpt-5.5-none-has-it", "gpt-6.1-terra")
         catalogue = tmp_path / "catalogue.toml"
         catalogue.write_text(text)
         settings.CATALOGUE_FILE = str(catalogue)
@@ -134,12 +136,16 @@ async def test_the_member_is_recorded_and_its_failure_costs_no_request(pooled: P
 
 
 async def test_committed_capacity_answers_first_and_costs_nothing_more(pooled: Pooled) -> None:
-    answer = await pooled.ask(model="gpt-6.1-terra")
-    assert answer.status_code == 200
-    record = await last_record()
-    assert (record.member, record.cost) == ("eu-ahead", Decimal(0))
-    assert record.list_cost
-    assert record.list_cost > 0
+    for asked in (
+        await pooled.ask(model="gpt-6.1-terra"),
+        await pooled.ask("/v1/embeddings", model="text-embedding-3-small", input="Hello"),
+    ):
+        assert asked.status_code == 200
+    assert await RequestRecord.objects.acount() == 2
+    async for record in RequestRecord.objects.all():
+        assert (record.member, record.cost) == ("eu-ahead", Decimal(0)), record.endpoint
+        assert record.list_cost
+        assert record.list_cost > 0
 
 
 async def test_data_stays_in_its_region_by_field_header_key_and_rule(pooled: Pooled) -> None:
@@ -173,6 +179,27 @@ async def test_data_stays_in_its_region_by_field_header_key_and_rule(pooled: Poo
     )
     assert embedded.status_code == 200
     assert pooled.asked()["us"] == 0
+
+
+async def test_specialised_models_stay_in_the_region_too(pooled: Pooled) -> None:
+    body: dict[str, Any] = {"model": "omni-moderation-latest", "input": "Hello"}
+    path, header = "/v1/moderations", "x-optimizer-residency"
+    for headers, options in (
+        ({header: "eu"}, {}),
+        ({}, {"optimizer": {"residency": "eu"}}),
+    ):
+        for _ in range(3):
+            answer = await pooled.ask(path, headers, **body, **options)
+            assert answer.status_code == 200, answer.text
+    answer = await pooled.ask(path, {header: "eu,us"}, **body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "outside_residency")
+    made = await sync_to_async(key_make)(ApiKey(name="ann", residency=["eu"]))
+    await sync_to_async(get_services().api_keys.refresh)()
+    for _ in range(3):
+        answer = await pooled.ask(path, {"authorization": f"Bearer {made.secret}"}, **body)
+        assert answer.status_code == 200, answer.text
+    assert pooled.asked() == {"us": 0, "eu": 9, "ahead": 0}
+    assert (await last_record()).member == "eu-1"
 
 
 async def test_a_refusal_says_where_the_data_must_stay(pooled: Pooled) -> None:

@@ -6,17 +6,18 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
-from optimizer.api.compat.extensions import read_request_options
+from optimizer.api.compat.extensions import read_request_options, within_header
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import failure_of, relayed_failure, retry_headers
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.api.openai.specialised.forms import Form, form_options
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.options import RequestOptions
+from optimizer.domain.request import RESIDENCY_HEADER, GatewayRequest
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.specialised import Performed, RecordedStream, SpecialisedService
 from optimizer.wiring.services import Services
@@ -64,12 +65,13 @@ class SpecialisedEndpoint(OpenAIEndpoint):
             return _streamed(performed)
         return _whole(performed)
 
-    def _read(self, api_request: ApiRequest) -> tuple[str, SpecialisedRequest, Any]:
+    def _read(self, api_request: ApiRequest) -> tuple[str, SpecialisedRequest, RequestOptions]:
         data = api_request.data
         uploads = data.uploads if isinstance(data, Form) else ()
         fields = BodyReader(form_options(data) if isinstance(data, Form) else data)
         model = fields.text("model", self.usual_model, required=not self.usual_model)
         options = read_request_options(fields, api_request.header("cache-control"))
+        options = within_header(options, api_request.header(RESIDENCY_HEADER))
         text = self.check(fields, uploads)
         sent = {
             name: value

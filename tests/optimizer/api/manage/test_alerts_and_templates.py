@@ -141,18 +141,21 @@ async def test_a_budget_notifies_a_channel(manager: Manager) -> None:
 
 
 async def test_a_template_changes_what_its_developers_may_spend(manager: Manager) -> None:
-    sent = {"name": "usual", "budget": 5, "period": "day", "model_names": ["claude-*"], "days": 30}
+    sent = {"name": "usual", "budget": 5, "period": "day", "model_names": ["claude-*"], "days": 30,
+            "residency": ["eu"]}  # fmt: skip
     made = await manager("POST", "key-templates", sent)
     assert made.status_code == 201, made.text
     number = made.json()["id"]
     template = await KeyTemplate.objects.aget()
     ann = await Developer.objects.acreate(name="ann", template=template)
-    await sync_to_async(own_key_make)(ann, label="laptop")
+    made_key = await sync_to_async(own_key_make)(ann, label="laptop")
+    assert made_key.key.residency == ["eu"]
     assert (await manager("PATCH", f"key-templates/{number}", {"budget": 7})).status_code == 200
     assert (await Budget.objects.aget()).limit == Decimal(7)
     for wrong, field in (
         ({"most_keys": 0}, "most_keys"), ({"budget": -1}, "budget"), ({"team": "none"}, "team"),
         ({"period": "year"}, "period"), ({"scopes": ["read"]}, "scopes"),
+        ({"residency": ["E U"]}, "residency"),
     ):  # fmt: skip
         refused = await manager("PATCH", f"key-templates/{number}", wrong)
         assert refused.status_code == 400, wrong
