@@ -17,7 +17,7 @@ from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
-from optimizer.domain.result import CompletionResult, NotAllowed
+from optimizer.domain.result import CompletionResult, NotAllowed, OutsideRegions
 from optimizer.gateway.embeddings import afforded, named_decision
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
@@ -27,6 +27,7 @@ from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
 from providers.errors import ClientGone, ProviderError
 from providers.pricing import PriceBook
+from providers.residency import residency_feature
 from providers.resilience import Attempt, ResilientCaller
 from providers.specialised.bounds import Used, most_used, usually_used
 from providers.specialised.requests import (
@@ -89,13 +90,15 @@ class SpecialisedService:
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
         :class:`optimizer.domain.result.NotAllowed`,
+        :class:`optimizer.domain.result.OutsideRegions`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded`,
         :class:`analytics.ledger.ledger.BudgetsUnavailable` and
         :class:`analytics.ledger.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
-        chain = self._chain(model, request, client)
+        residency = options.residency | client.residency
+        chain = self._chain(model, request, client, residency)
         prepare = partial(_prepared, model, request, options, request_id, client)
         large = len(request.text) > _LARGE_CHARACTERS or request.task == "rerank"
         analyzed, most, expected = await asyncio.to_thread(prepare) if large else prepare()
@@ -112,7 +115,9 @@ class SpecialisedService:
                 chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
             called = time.perf_counter()
-            answer = await self._caller.perform(chain, request, attempts, authorize, client.tenant)
+            answer = await self._caller.perform(
+                chain, request, attempts, authorize, client.tenant, residency
+            )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None
@@ -124,7 +129,9 @@ class SpecialisedService:
         recorded = await record.whole(answer.provider, answer.model, answer.usage)
         return Performed(answer, recorded.result)
 
-    def _chain(self, model: str, request: SpecialisedRequest, client: Client) -> list[ModelRef]:
+    def _chain(
+        self, model: str, request: SpecialisedRequest, client: Client, residency: frozenset[str]
+    ) -> list[ModelRef]:
         providers = self._caller.providers
         specs = [
             spec
@@ -140,6 +147,11 @@ class SpecialisedService:
         ]
         if not allowed:
             raise NotAllowed(f"This API key does not allow the model '{model}'.")
+        if residency:
+            feature = residency_feature(residency)
+            allowed = [ref for ref in allowed if feature in self._caller.residencies(*ref)]
+            if not allowed:
+                raise OutsideRegions(residency)
         return allowed
 
     def settled(self, usage: Usage, request: SpecialisedRequest, model: ModelRef) -> Usage:

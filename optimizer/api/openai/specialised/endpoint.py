@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
@@ -16,7 +17,7 @@ from optimizer.api.http.errors import failure_of, relayed_failure, retry_headers
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.api.openai.specialised.forms import Form, form_options
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request import RESIDENCY_HEADER, GatewayRequest, residency_of
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.specialised import Performed, RecordedStream, SpecialisedService
 from optimizer.wiring.services import Services
@@ -70,6 +71,8 @@ class SpecialisedEndpoint(OpenAIEndpoint):
         fields = BodyReader(form_options(data) if isinstance(data, Form) else data)
         model = fields.text("model", self.usual_model, required=not self.usual_model)
         options = read_request_options(fields, api_request.header("cache-control"))
+        if residency := residency_of(api_request.header(RESIDENCY_HEADER)):
+            options = replace(options, residency=options.residency | residency)
         text = self.check(fields, uploads)
         sent = {
             name: value

@@ -47,6 +47,14 @@ IMAGE: dict[str, Any] = {"model": "gpt-image-2.5-flare", "prompt": "A lighthouse
 IMAGE_COST = (10 * Decimal(5) + 40 * 8 + 400 * 30) / 1_000_000
 SOUND = {"file": ("talk.mp3", b"sound", "audio/mpeg")}
 CATALOGUE = """
+[providers.jina]
+wire = "openai"
+base_url = "https://api.jina.ai/v1"
+base_url_env = "JINA_BASE_URL"
+key_env = ["JINA_API_KEY"]
+lacks = ["text completions"]
+regions = ["eu"]
+
 [[models]]
 kind = "rerank"
 provider = "cohere"
@@ -543,3 +551,32 @@ async def test_the_admin_shows_what_was_billed(http: httpx.AsyncClient) -> None:
     assert "It was billed by 1 image (low 1024x1024)." in page.decode()
     models = (await browser.get("/admin/models/")).content.decode()
     assert "$15 per million characters" in models
+
+
+async def test_nothing_leaves_the_regions_that_are_demanded(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    for place in ("header", "field", "key"):
+        headers, options = {}, {}
+        if place == "header":
+            headers = {"x-optimizer-residency": "eu"}
+        elif place == "field":
+            options = {"optimizer": {"residency": "eu"}}
+        else:
+            made = await sync_to_async(key_make)(ApiKey(name="ann", residency=["eu"]))
+            await sync_to_async(get_services().api_keys.refresh)()
+            headers = {"authorization": f"Bearer {made.secret}"}
+        for path, body in (
+            ("images/generations", IMAGE),
+            ("audio/speech", {"model": "tts-1", "input": "Hello", "voice": "alloy"}),
+            ("moderations", {"input": "Hello"}),
+        ):
+            answer = await http.post(f"/v1/{path}", json={**body, **options}, headers=headers)
+            assert answer.status_code == 400, (place, path, answer.text)
+            assert answer.json()["error"]["code"] == "outside_residency"
+        body = {"model": "jina-reranker-v3", "query": "a", "documents": ["a", "b"], **options}
+        assert (await http.post("/v1/rerank", json=body, headers=headers)).status_code == 200
+    form = {"model": "whisper-1", "optimizer": '{"residency": "eu"}'}
+    answer = await http.post("/v1/audio/transcriptions", data=form, files=SOUND, headers=headers)
+    assert answer.status_code == 400
+    assert not fake.asked
