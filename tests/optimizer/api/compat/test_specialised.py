@@ -6,6 +6,7 @@ https://developers.openai.com/api/docs/pricing and https://groq.com/pricing.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -580,3 +581,29 @@ async def test_nothing_leaves_the_regions_that_are_demanded(
     answer = await http.post("/v1/audio/transcriptions", data=form, files=SOUND, headers=headers)
     assert answer.status_code == 400
     assert not fake.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("images/generations", {**IMAGE, "seed": 10**30}),
+        ("images/generations", {**IMAGE, "prompt": "a\ud800"}),
+        ("audio/speech", {"model": "tts-1", "input": "a\ud800", "voice": "alloy"}),
+        ("rerank", {"model": "jina-reranker-v3", "query": "\udfff", "documents": [{"n": 10**30}]}),
+    ],
+)
+async def test_whatever_json_holds_is_sent(path: str, body: Any, http: httpx.AsyncClient) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await http.post(f"/v1/{path}", content=json.dumps(body), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert (await record_of(path)).status == "ok"
+
+
+async def test_the_media_type_of_a_file_adds_no_lines_to_the_form(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    sound = {"file": ("talk.mp3", b"sound", "audio/mpeg\nx-more: 1\n\nmore")}
+    answer = await http.post("/v1/audio/transcriptions", data={"model": "whisper-1"}, files=sound)
+    assert answer.status_code == 200, answer.text
+    assert b"x-more" not in fake.asked[-1].raw
+    assert b"octet-stream" in fake.asked[-1].raw
