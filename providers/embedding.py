@@ -12,12 +12,16 @@ from providers.large_json import LARGE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """An answer with embeddings; ``body`` has the shape of OpenAI's embeddings."""
+    """An answer with embeddings; ``body`` has the shape of OpenAI's embeddings.
+
+    ``member`` is the pool's member that gave it, "" without a pool.
+    """
 
     provider: str
     model: str
     body: Mapping[str, Any]
     usage: Usage
+    member: str = ""
 
 
 @runtime_checkable

@@ -111,7 +111,9 @@ class EmbeddingService:
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None
         elapsed = milliseconds_since(started)
-        completion = Completion(answer.provider, answer.model, (Choice((), "stop"),), answer.usage)
+        completion = Completion(
+            answer.provider, answer.model, (Choice((), "stop"),), answer.usage, member=answer.member
+        )
         call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
         recording = self._accounting.record_answer(
             analyzed,

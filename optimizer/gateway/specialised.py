@@ -126,7 +126,7 @@ class SpecialisedService:
         )
         if isinstance(answer, SpecialisedStream):
             return RecordedStream(answer, record, self._background)
-        recorded = await record.whole(answer.provider, answer.model, answer.usage)
+        recorded = await record.whole(answer, answer.usage)
         return Performed(answer, recorded.result)
 
     def _chain(
@@ -178,10 +178,13 @@ class _Recording:
     called: float
     first_piece: float | None = None
 
-    async def whole(self, provider: str, model: str, usage: Usage, cut_off: str = "") -> Recorded:
+    async def whole(
+        self, answer: SpecialisedAnswer | SpecialisedStream, usage: Usage, cut_off: str = ""
+    ) -> Recorded:
         """Record the answer, or the part of it that was delivered if it was ``cut_off``."""
-        usage = self.service.settled(usage, self.request, ModelRef(provider, model))
-        completion = Completion(provider, model, (Choice((), "stop"),), usage)
+        ref = ModelRef(answer.provider, answer.model)
+        usage = self.service.settled(usage, self.request, ref)
+        completion = Completion(*ref, (Choice((), "stop"),), usage, member=answer.member)
         since = milliseconds_since
         first = None if self.first_piece is None else (self.first_piece - self.started) * 1000
         recording = self.service._accounting.record_answer(
@@ -260,7 +263,7 @@ class RecordedStream:
         if cut_off and self._recording.request.task != "audio/speech" and usage.unreported:
             # Nobody knows how much of it was made: all of it may be charged.
             usage = replace(usage, units=usually_used(self._recording.request).units)
-        await self._recording.whole(stream.provider, stream.model, usage, cut_off)
+        await self._recording.whole(stream, usage, cut_off)
 
 
 def _prepared(

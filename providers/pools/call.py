@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from providers.completion import Completion
+from providers.embedding import Embeddings
 from providers.errors import ProviderError
 from providers.events import Event, UsageReported
 from providers.fallback import FallbackState
@@ -13,6 +15,7 @@ from providers.opened_stream import OpenStream
 from providers.pools.member import Member
 from providers.pools.pool import MemberPool
 from providers.pools.rate_headers import limits_left
+from providers.specialised.requests import SpecialisedAnswer, SpecialisedStream
 from providers.values import changed
 
 Made = TypeVar("Made")
@@ -80,6 +83,12 @@ class PooledCall:
             self._measure(opened, made.usage.output_tokens)
             usage = self.member.priced(made.usage)
             made = changed(made, member=self.member.name, usage=usage)
+        elif isinstance(made, (Embeddings, SpecialisedAnswer)):
+            usage = self.member.priced(made.usage)
+            made = replace(made, member=self.member.name, usage=usage)
+        elif isinstance(made, SpecialisedStream):
+            used, priced = made.usage, self.member.priced
+            made = replace(made, member=self.member.name, usage=lambda: priced(used()))
         self._end()
         return made
 

@@ -76,7 +76,10 @@ class SpecialisedRequest:
 
 @dataclass(frozen=True, slots=True)
 class SpecialisedAnswer:
-    """A whole answer: ``raw`` is its body, of the media type ``media_type``."""
+    """A whole answer: ``raw`` is its body, of the media type ``media_type``.
+
+    ``member`` is the pool's member that gave it, "" without a pool.
+    """
 
     provider: str
     model: str
@@ -84,6 +87,7 @@ class SpecialisedAnswer:
     media_type: str
     usage: Usage
     headers: Mapping[str, str] = field(default_factory=dict)
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class SpecialisedStream:
     close: Callable[[], Awaitable[None]]
     events: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    member: str = ""
 
 
 @runtime_checkable
