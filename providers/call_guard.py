@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from providers.attempts import Attempt
 from providers.chat import Chat
 from providers.completion import Completion
-from providers.embedding import Embeddings
 from providers.opened_stream import OpenStream
+
+Made = TypeVar("Made")
 
 
 class CallGuard(Protocol):
@@ -38,12 +39,13 @@ class CallGuard(Protocol):
         """Return the stream that may be given."""
         ...
 
-    async def embedded(
+    async def of_body(
         self,
+        task: str,
         body: Mapping[str, Any],
         residency: frozenset[str],
         attempts: list[Attempt],
-        proceed: Callable[[Mapping[str, Any], list[Attempt]], Awaitable[Embeddings]],
-    ) -> Embeddings:
-        """Return the embeddings that may be given."""
+        proceed: Callable[[Mapping[str, Any], list[Attempt]], Awaitable[Made]],
+    ) -> Made:
+        """Return what is made of a body that is no chat; ``task`` is its path below ``/v1``."""
         ...

@@ -104,10 +104,9 @@ class Catalogue:
         of_file: frozenset[tuple[str, str]] = frozenset(),
         pools: Mapping[str, PoolSpec] | None = None,
     ) -> Catalogue:
-        """Build a catalogue; a model is found by its id and by its aliases."""
-        by_key = {
-            (model.provider, name): model for model in models for name in (*model.aliases, model.id)
-        }
+        """Build a catalogue; a model is found by its id, and by an alias that is no model's id."""
+        by_key = {(model.provider, name): model for model in models for name in model.aliases}
+        by_key |= {(model.provider, model.id): model for model in models}
         chat = tuple(model for model in models if model.kind == "chat")
         embeddings = tuple(model for model in models if model.kind == "embedding")
         others = tuple(model for model in models if model.kind not in TOKEN_KINDS)

@@ -351,11 +351,13 @@ def most_input_tokens(chat: Chat) -> int:
         # The body includes the parts that only its own wire can read, wherever they are.
         return overhead + most_body_tokens(chat.source.body)
     tools = sum(
-        _size(tool.name) + _size(tool.description) + _size(json.dumps(dict(tool.parameters)))
+        utf8_size(tool.name)
+        + utf8_size(tool.description)
+        + utf8_size(json.dumps(dict(tool.parameters)))
         for tool in chat.tools
     )
     output = chat.output
-    schema = _size(json.dumps(output.schema)) if output and output.schema else 0
+    schema = utf8_size(json.dumps(output.schema)) if output and output.schema else 0
     return overhead + tools + schema + sum(map(_part_size, chat.parts()))
 
 
@@ -396,7 +398,7 @@ def most_embedded_tokens(body: Mapping[str, Any]) -> int:
 
 def _embedded_size(item: Any) -> int:
     if isinstance(item, str):
-        return _size(item) + _MESSAGE_OVERHEAD
+        return utf8_size(item) + _MESSAGE_OVERHEAD
     if isinstance(item, int) or (isinstance(item, list) and all(type(n) is int for n in item)):
         return 1 if isinstance(item, int) else len(item)
     # Another dialect's parts, of which each may be an image.
@@ -405,20 +407,25 @@ def _embedded_size(item: Any) -> int:
 
 def _body_size(body: Mapping[str, Any]) -> int:
     separators = (", ", ": ")
-    return sum(map(_size, json_pieces(body, _encode, separators=separators)))
+    return sum(map(utf8_size, json_pieces(body, _encode, separators=separators)))
 
 
 def _part_size(part: Part) -> int:
     if isinstance(part, Text):
-        return _size(part.text)
+        return utf8_size(part.text)
     if isinstance(part, ToolCall):
-        return _size(part.name) + _size(part.arguments) + _size(part.id) + _MESSAGE_OVERHEAD
+        return (
+            utf8_size(part.name)
+            + utf8_size(part.arguments)
+            + utf8_size(part.id)
+            + _MESSAGE_OVERHEAD
+        )
     if isinstance(part, ToolResult):
-        return _size(part.call_id) + _MESSAGE_OVERHEAD + sum(map(_part_size, part.content))
+        return utf8_size(part.call_id) + _MESSAGE_OVERHEAD + sum(map(_part_size, part.content))
     if isinstance(part, File):
-        return _size(part.text) + _size(part.name) + len(part.data) + _MESSAGE_OVERHEAD
+        return utf8_size(part.text) + utf8_size(part.name) + len(part.data) + _MESSAGE_OVERHEAD
     if isinstance(part, Thinking):
-        return _size(part.text)
+        return utf8_size(part.text)
     return LARGEST_IMAGE if isinstance(part, Image) else 0
 
 
@@ -430,6 +437,6 @@ def pictures_of(chat: Chat) -> Iterator[Part]:
             yield from part.content
 
 
-def _size(text: str) -> int:
+def utf8_size(text: str) -> int:
     """Return the size in bytes of UTF-8; a lone surrogate takes three."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -248,7 +248,8 @@ class ResilientCaller:
         """
         if self.guard is not None and not guarded:
             embed = partial(self.embed, guarded=True)
-            return await self.guard.embedded(
+            return await self.guard.of_body(
+                "embeddings",
                 body,
                 residency,
                 attempts,
@@ -274,14 +275,27 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
-        residency: frozenset[str] = frozenset(),
+        residency: frozenset[str] = NO_RESIDENCY,
+        *,
+        guarded: bool = False,
     ) -> SpecialisedAnswer | SpecialisedStream:
         """Return the first answer that a specialised model of ``chain`` delivers, or its stream.
 
         All providers of the chain must be :class:`Specialist`. ``residency`` are the regions that
-        the request must not leave. Failed calls are added to ``attempts``. The guard does not see
-        these calls. Raises :class:`AllProvidersFailed`.
+        what is sent must not leave. Failed calls are added to ``attempts``. Raises
+        :class:`AllProvidersFailed`.
         """
+        if self.guard is not None and not guarded:
+            perform = partial(self.perform, guarded=True)
+            return await self.guard.of_body(
+                request.task,
+                request.fields,
+                residency,
+                attempts,
+                lambda fields, tried: perform(
+                    chain, replace(request, fields=fields), tried, authorize, caller, residency
+                ),
+            )
 
         async def make(
             client: Provider, model: str, state: FallbackState

@@ -17,7 +17,7 @@ from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
-from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
+from optimizer.domain.result import CompletionResult, NotAllowed
 from optimizer.gateway.embeddings import afforded, kept_within, named_decision
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
@@ -96,10 +96,8 @@ class SpecialisedService:
         :class:`analytics.ledger.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
-        if self._caller.guard is not None:
-            raise NotAllowed(PASSED_UNREAD)  # guard rails read chats and embeddings alone
         residency = options.residency | client.residency
-        chain = kept_within(self._caller, self._chain(model, request, client), residency)
+        chain = self._chain(model, request, client, residency)
         prepare = partial(_prepared, model, request, options, request_id, client)
         large = len(request.text) > _LARGE_CHARACTERS or request.task == "rerank"
         analyzed, most, expected = await asyncio.to_thread(prepare) if large else prepare()
@@ -130,7 +128,9 @@ class SpecialisedService:
         recorded = await record.whole(answer, answer.usage)
         return Performed(answer, recorded.result)
 
-    def _chain(self, model: str, request: SpecialisedRequest, client: Client) -> list[ModelRef]:
+    def _chain(
+        self, model: str, request: SpecialisedRequest, client: Client, residency: frozenset[str]
+    ) -> list[ModelRef]:
         providers = self._caller.providers
         specs = [
             spec
@@ -146,7 +146,7 @@ class SpecialisedService:
         ]
         if not allowed:
             raise NotAllowed(f"This API key does not allow the model '{model}'.")
-        return allowed
+        return kept_within(self._caller, allowed, residency)
 
     def settled(self, usage: Usage, request: SpecialisedRequest, model: ModelRef) -> Usage:
         """Return ``usage`` with an estimate of what is not reported and decides the cost."""
@@ -176,9 +176,9 @@ class _Recording:
         self, answer: SpecialisedAnswer | SpecialisedStream, usage: Usage, cut_off: str = ""
     ) -> Recorded:
         """Record the answer, or the part of it that was delivered if it was ``cut_off``."""
-        provider, model = answer.provider, answer.model
-        usage = self.service.settled(usage, self.request, ModelRef(provider, model))
-        completion = Completion(provider, model, (Choice((), "stop"),), usage, member=answer.member)
+        ref = ModelRef(answer.provider, answer.model)
+        usage = self.service.settled(usage, self.request, ref)
+        completion = Completion(*ref, (Choice((), "stop"),), usage, member=answer.member)
         since = milliseconds_since
         first = None if self.first_piece is None else (self.first_piece - self.started) * 1000
         recording = self.service._accounting.record_answer(

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
-import httpx
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
@@ -24,8 +24,26 @@ from providers.values import frozen
 RawHeaders = Sequence[tuple[bytes, bytes]]
 SMALL_BYTES = 64 * 1024
 """A body up to this size is written at once, with the headers."""
-_CHUNK = 16 * 1024
 _SWITCHING_PROTOCOLS = 101
+
+
+class _Connected(ResponseHandler):
+    """A connection that is not used again once anything came that no request asked for.
+
+    aiohttp would read it as the answer to the next request (RFC 9112, section 9.2).
+    """
+
+    def is_connected(self) -> bool:
+        """Return whether the pool may use the connection."""
+        return super().is_connected() and not self.should_close
+
+
+def make_connector(most: int) -> aiohttp.TCPConnector:
+    """Return a pool of at most ``most`` connections (0: any number)."""
+    connector = aiohttp.TCPConnector(limit=most, keepalive_timeout=30)
+    # aiohttp has no public place for it; a test sends an answer too many.
+    connector._factory = partial(_Connected, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    return connector
 
 
 @frozen
@@ -85,17 +103,15 @@ async def exchange(prepared: PreparedPost, content: bytes, most: int) -> WholeAn
         raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {url}") from error
     try:
         protocol = connection.protocol
-        assert protocol is not None
-        assert protocol.transport is not None
+        if protocol is None or protocol.transport is None:
+            raise aiohttp.ServerDisconnectedError
         protocol.set_response_params(
-            read_until_eof=True, auto_decompress=False, read_timeout=prepared.timeout.sock_read
+            read_until_eof=True, auto_decompress=True, read_timeout=prepared.timeout.sock_read
         )
         protocol.transport.write(b"%b%d\r\n\r\n%b" % (prepared.head, len(content), content))
         protocol.start_timeout()
         message, payload = await _answer_of(protocol, prepared.request)
-        if "content-encoding" in message.headers:
-            body = await _decoded(message, payload, most)
-        elif payload.is_eof():
+        if payload.is_eof():
             whole = payload.read_nowait()
             body = whole if len(whole) <= most else None
         else:
@@ -124,7 +140,7 @@ async def _answer_of(
                 message=error.message,
                 headers=error.headers,
             ) from error
-        if message.code >= 200 or message.code == _SWITCHING_PROTOCOLS:
+        if not 100 <= message.code < 200 or message.code == _SWITCHING_PROTOCOLS:
             return message, payload
 
 
@@ -138,21 +154,3 @@ async def joined(source: AsyncIterator[bytes], most: int) -> bytes | None:
             return None
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-class _Chunks(httpx.AsyncByteStream):
-    """A body as httpx's decoders read it: in small chunks, so that none expands to too much."""
-
-    def __init__(self, payload: aiohttp.StreamReader) -> None:
-        self._payload = payload
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._payload.iter_chunked(_CHUNK):
-            yield chunk
-
-
-async def _decoded(
-    message: RawResponseMessage, payload: aiohttp.StreamReader, most: int
-) -> bytes | None:
-    response = httpx.Response(message.code, headers=message.raw_headers, stream=_Chunks(payload))
-    return await joined(response.aiter_bytes(), most)

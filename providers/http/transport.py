@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -22,6 +22,7 @@ from providers.http.exchange import (
     WholeAnswer,
     exchange,
     joined,
+    make_connector,
 )
 
 _WRITTEN_AT_ONCE = 1024 * 1024
@@ -52,6 +53,7 @@ def was_sent(error: Exception) -> bool:
 _CLIENT_HEADERS = frozenset(
     {b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-request-id"}
 )
+_OF_COMPRESSED = frozenset({b"content-encoding", b"content-length"})
 _CLIENT_HEADER_BEGINNINGS = (b"anthropic-", b"x-ratelimit-", b"openai-", b"x-goog-", b"x-gemini-")
 
 
@@ -114,11 +116,8 @@ async def body_of(response: httpx.Response, most: int) -> bytes | None:
 
     Raises ``CALL_FAILED``.
     """
-    encoding = response.headers.get("content-encoding")
     assert isinstance(response.stream, httpx.AsyncByteStream)
-    # An uncompressed body needs none of httpx's decoders.
-    source: AsyncIterator[bytes] = aiter(response.aiter_bytes() if encoding else response.stream)
-    return await joined(source, most)
+    return await joined(aiter(response.stream), most)
 
 
 class _LargeBody(aiohttp.Payload):
@@ -168,10 +167,7 @@ class PooledTransport(AiohttpTransport):
         with map_aiohttp_exceptions():
             answer = await self._request("POST", target, content)
             try:
-                if "content-encoding" in answer.headers:
-                    body = await body_of(_unread(answer), most)
-                else:
-                    body = await joined(answer.content.iter_any(), most)
+                body = await joined(answer.content.iter_any(), most)
             finally:
                 answer.release()  # which closes a connection whose answer was not read to its end
         if body is None:
@@ -200,10 +196,13 @@ class PooledTransport(AiohttpTransport):
 
 
 def _unread(answer: aiohttp.ClientResponse) -> httpx.Response:
-    response = httpx.Response(
-        answer.status, headers=answer.raw_headers, stream=AiohttpResponseStream(answer)
-    )
-    response.headers.encoding = "utf-8"  # otherwise httpx detects it at each header access
+    headers: RawHeaders = answer.raw_headers
+    if "content-encoding" in answer.headers:
+        # aiohttp decompresses in small steps. httpx expands a chunk at once: 16 kB may be 500 MB.
+        headers = [(name, value) for name, value in headers if name.lower() not in _OF_COMPRESSED]
+    response = httpx.Response(answer.status, headers=headers, stream=AiohttpResponseStream(answer))
+    # Otherwise httpx detects it at each header access. Any bytes are Latin-1.
+    response.headers.encoding = "latin-1"
     return response
 
 
@@ -258,9 +257,8 @@ def make_transport(settings: ConnectionSettings) -> PooledTransport:
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.max_connections, keepalive_timeout=30),
+            connector=make_connector(settings.max_connections),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
         )
 
     return PooledTransport(client=session)

@@ -47,7 +47,13 @@ from providers.http.transport import (
     client_headers,
 )
 from providers.http.unlabelled import ReadResponse, is_event_text
-from providers.large_json import LARGE_BYTES, read_large, replace_constants, write_large
+from providers.large_json import (
+    LARGE_BYTES,
+    as_json,
+    read_large,
+    replace_constants,
+    write_large,
+)
 from providers.storable import storable_completion
 from providers.values import changed
 
@@ -215,7 +221,7 @@ class WireClient(ABC):
             payload = {**payload, **self._tier_fields(request.service_tier)}
         if stream:
             payload = {**payload, **self._stream_fields(request, wire)}
-        return _as_json(payload)
+        return as_json(payload)
 
     def _answer(
         self, request: CompletionRequest, wire: str | None, raw: bytes
@@ -537,10 +543,3 @@ def _is_plain_ascii(raw: bytes) -> bool:
     A NUL means another encoding (JSON may be UTF-16), in which escapes look different.
     """
     return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
-
-
-def _as_json(payload: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(payload)
-    except TypeError:  # integers of more than 64 bits, or lone surrogates
-        return write_large(payload)

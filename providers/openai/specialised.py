@@ -18,14 +18,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
 
 from providers.errors import EmptyCompletion, ProviderError
 from providers.http.error_answer import call_failed
 from providers.http.streaming import json_messages
 from providers.http.transport import CALL_FAILED, client_headers
 from providers.http.wire import WireClient
-from providers.large_json import LARGE_BYTES
+from providers.large_json import LARGE_BYTES, as_json
 from providers.openai.dialect import SERVER, Dialect
 from providers.specialised.bounds import document_text
 from providers.specialised.requests import (
@@ -130,9 +129,9 @@ class SpecialisedClient(WireClient):
         if request.task in HEARS and asked != fields.get("response_format", asked):
             text = str(body["text"])
             if asked == "text":
-                return f"{text}\n".encode(), _TEXT_OF_MODEL
+                return f"{text}\n".encode("utf-8", "replace"), _TEXT_OF_MODEL
             usage = body.get("usage") or {"type": "duration", "seconds": body.get("duration")}
-            return orjson.dumps({"text": text, "usage": usage}), media_type
+            return as_json({"text": text, "usage": usage}), media_type
         if request.task == "rerank":
             results = body["results"] if "results" in body else body["data"]
             if not isinstance(results, list):
@@ -142,7 +141,7 @@ class SpecialisedClient(WireClient):
                 for result in results:
                     text = document_text(documents[result["index"]])
                     result["document"] = {"text": text}
-                return orjson.dumps(body), media_type
+                return as_json(body), media_type
         return raw, media_type
 
     async def _stream_of(
@@ -259,8 +258,8 @@ async def _encoded(fields: Mapping[str, Any], request: SpecialisedRequest) -> tu
     """Return the body and its media type: a form if there are files, else JSON."""
     if not request.uploads:
         if sum(len(value) for value in fields.values() if isinstance(value, (str, list))) < 10_000:
-            return orjson.dumps(fields), "application/json"
-        return await asyncio.to_thread(orjson.dumps, fields), "application/json"
+            return as_json(fields), "application/json"
+        return await asyncio.to_thread(as_json, fields), "application/json"
     return await asyncio.to_thread(_form, fields, request), _FORM
 
 

@@ -7,11 +7,12 @@ where a provider reports nothing, and for calls whose answer was lost.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from providers.completion import LARGEST_IMAGE
+from providers.completion import LARGEST_IMAGE, utf8_size
 from providers.specialised.requests import SpecialisedRequest, Task, Upload
 from providers.token_estimates import estimate_tokens
 from providers.units import Units
@@ -42,6 +43,10 @@ _MOST_SPOKEN, _USUAL_SPOKEN = 10, 1.4
 _OF_UNIT = 100
 _LEAST_PART = 250
 _WAV_HEADER = 4096
+# Whole numbers, fractions, A-law and µ-law; the extended form says later which of them:
+# https://learn.microsoft.com/windows/win32/api/mmreg/ns-mmreg-waveformatextensible
+_PLAIN_SAMPLES = frozenset({1, 3, 6, 7})
+_EXTENDED = 0xFFFE
 
 
 class Used(NamedTuple):
@@ -82,7 +87,7 @@ def image_variant(request: SpecialisedRequest, answer: Mapping[str, Any] | None 
 def _images(request: SpecialisedRequest, most: bool) -> Used:
     count = request.number_of("n", 1)
     prompt = request.text_of("prompt")
-    tokens_in = len(prompt.encode()) + _OVERHEAD if most else estimate_tokens(prompt)
+    tokens_in = utf8_size(prompt) + _OVERHEAD if most else estimate_tokens(prompt)
     tokens_in += len(request.uploads) * (LARGEST_IMAGE if most else LARGEST_IMAGE // 16)
     quality = request.text_of("quality")
     rate = _OF_MEGAPIXEL.get(quality) or _OF_MEGAPIXEL["high" if most else "medium"]
@@ -104,7 +109,7 @@ def _pixels(size: str) -> int:
 def _audio(request: SpecialisedRequest, most: bool) -> Used:
     files = [upload for upload in request.uploads if upload.name == "file"]
     seconds = sum((audio_seconds(upload, most=most) for upload in files), Decimal(0))
-    prompt = len(request.text_of("prompt").encode()) + _OVERHEAD
+    prompt = utf8_size(request.text_of("prompt")) + _OVERHEAD
     read, written = (
         (_MOST_OF_SECOND, _MOST_WRITTEN) if most else (_USUAL_OF_SECOND, _USUAL_WRITTEN)
     )  # tokens a second
@@ -125,19 +130,33 @@ def audio_seconds(upload: Upload, *, most: bool) -> Decimal:
 
 
 def _wav_rate(head: bytes) -> int:
-    """Return the bytes of a second in a WAV file, 0 for other files."""
+    """Return the bytes of a second in a WAV file of plain samples, 0 for other files.
+
+    What plays a file multiplies its rate, channels and bits; the field that names their product
+    may say anything.
+    """
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return 0
-    place = head.find(b"fmt ", 12)
-    rate = int.from_bytes(head[place + 16 : place + 20], "little") if place > 0 else 0
+    place = 12
+    while head[place : place + 4] not in {b"fmt ", b"data", b""}:
+        size = int.from_bytes(head[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    body = head[place + 8 : place + 34]
+    if head[place : place + 4] != b"fmt " or len(body) < 26:
+        return 0
+    kind, channels, samples, claimed, _, bits = struct.unpack("<HHIIHH", body[:16])
+    if kind == _EXTENDED:
+        kind = int.from_bytes(body[24:26], "little")
+    rate = min(claimed, channels * samples * ((bits + 7) // 8))
     # A file that claims more than 32 bits at 192 kHz on eight channels has another rate.
-    return rate if _LEAST_BYTES_A_SECOND <= rate <= 4 * 192_000 * 8 else 0
+    known = kind in _PLAIN_SAMPLES and _LEAST_BYTES_A_SECOND <= rate <= 4 * 192_000 * 8
+    return rate if known else 0
 
 
 def _spoken(request: SpecialisedRequest, most: bool) -> Used:
     text, how = request.text_of("input"), request.text_of("instructions")
     if most:
-        tokens_in = len(text.encode()) + len(how.encode()) + _OVERHEAD
+        tokens_in = utf8_size(text) + utf8_size(how) + _OVERHEAD
         return Used(tokens_in, _MOST_SPOKEN * len(text) + 1_000, Units(characters=len(text)))
     tokens_in = estimate_tokens(text) + estimate_tokens(how)
     return Used(tokens_in, math.ceil(_USUAL_SPOKEN * len(text)), Units(characters=len(text)))
@@ -154,8 +173,8 @@ def _ranked(request: SpecialisedRequest, most: bool) -> Used:
         # The query is read beside each document.
         tokens = sum(map(estimate_tokens, documents)) + len(documents) * estimate_tokens(query)
         return Used(tokens, 0, Units(search_units=math.ceil(len(documents) / _OF_UNIT)))
-    sizes = [len(document.encode()) for document in documents]
-    beside = len(query.encode()) + 100  # with the words that the model's own template adds
+    sizes = [utf8_size(document) for document in documents]
+    beside = utf8_size(query) + 100  # with the words that the model's own template adds
     parts = sum(1 + size // _LEAST_PART for size in sizes)
     units = Units(search_units=math.ceil(parts / _OF_UNIT))
     return Used(sum(sizes) + len(sizes) * beside, 0, units)

@@ -73,3 +73,9 @@ def test_the_operators_file_wins_and_so_does_what_it_disables(tmp_path: Path) ->
     path.write_text(path.read_text().replace("max_output = 5", "max_output = 0"))
     with pytest.raises(CatalogueError, match=r"vllm/ours: max_output must be a positive number"):
         load_catalogue(path)
+
+
+def test_an_alias_takes_no_other_model_s_id(catalogue: Catalogue) -> None:
+    first, *_, last = [model for model in catalogue.models if model.provider == "openai"]
+    change = ModelChange("openai", last.id, aliases=(first.id,))
+    assert changed_catalogue(catalogue, [change]).find("openai", first.id) == first

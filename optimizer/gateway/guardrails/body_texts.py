@@ -43,10 +43,26 @@ def changed_body(value: Any, change: Change, name: str = "", *, own: bool = Fals
     fields = {
         key: item
         if key in _LEFT_ALONE and not own
-        else changed_body(item, change, key, own=own or (key in _OWN and isinstance(item, Mapping)))
+        else changed_body(item, change, key, own=own or _is_own(key, item))
         for key, item in value.items()
     }
     return value if all(fields[key] is value[key] for key in value) else fields
+
+
+def _is_own(name: str, value: Any) -> bool:
+    return name == "documents" or (name in _OWN and isinstance(value, Mapping))
+
+
+def texts_in(value: Any) -> list[str]:
+    """Return the texts of people in a body of JSON, in their order."""
+    found: list[str] = []
+
+    def keep(text: str) -> str:
+        found.append(text)
+        return text
+
+    changed_body(value, keep)
+    return found
 
 
 def changed_chat(chat: Chat, change: Change) -> Chat:

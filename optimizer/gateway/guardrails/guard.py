@@ -21,7 +21,6 @@ from providers.attempts import (
 )
 from providers.chat import Chat
 from providers.completion import Completion
-from providers.embedding import Embeddings
 from providers.errors import ProviderError
 from providers.events import Event
 from providers.opened_stream import ClosingStream, OpenStream
@@ -84,15 +83,21 @@ class GuardRails:
             opened.events = ClosingStream(opened.events, first)
         return opened
 
-    async def embedded(
+    async def of_body(
         self,
+        task: str,
         body: Mapping[str, Any],
         residency: frozenset[str],
         attempts: list[Attempt],
-        proceed: Callable[[Mapping[str, Any], list[Attempt]], Awaitable[Embeddings]],
-    ) -> Embeddings:
-        """Return the embeddings of what may be sent. Raises :class:`CallRefused`."""
+        proceed: Callable[[Mapping[str, Any], list[Attempt]], Awaitable[Made]],
+    ) -> Made:
+        """Return what is made of a body that may be sent. Raises :class:`CallRefused`.
+
+        What is made is given as it comes: embeddings, pictures, speech, ranks.
+        """
         for rail, call in self._begin():
+            if task in rail.spares:
+                continue
             body = await self._checked(
                 rail, "input", attempts, call.check_body(body, residency), unchecked=body
             )

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from optimizer.gateway.guardrails.body_texts import new_text
+from optimizer.gateway.guardrails.body_texts import new_text, texts_in
 from optimizer.gateway.guardrails.rails import RailError, RailFinding
 from providers.chat import Chat
 from providers.completion import Completion
@@ -20,6 +20,8 @@ from providers.openai.client import OpenAIProvider
 from providers.resilience import ResilientCaller
 from routing.models import ModelRef
 
+# What is asked in requests that are no chats: embeddings, pictures, speech, ranks.
+_JUDGED = ("input", "prompt", "query", "instructions", "documents")
 _PIECE = 20_000
 """Characters of one input; a longer text is cut, and each piece is judged."""
 _MOST_PIECES = 32
@@ -35,6 +37,8 @@ class ModerationRail:
     """
 
     name = "moderation"
+    spares = frozenset({"moderations"})
+    """A text that is harmful is what that is asked about."""
 
     def __init__(
         self,
@@ -69,13 +73,11 @@ class ModerationRail:
     async def check_body(
         self, body: Mapping[str, Any], residency: frozenset[str]
     ) -> tuple[Mapping[str, Any], RailFinding]:
-        """Return a request for embeddings, and what the model says of its texts."""
-        inputs = body.get("input")
-        texts = inputs if isinstance(inputs, list) else [inputs]
-        text = "\n\n".join(text for text in texts if isinstance(text, str))
+        """Return the body of a request, and what the model says of its texts."""
         if not self._checks_input:
             return body, RailFinding(detail="not checked")
-        return body, await self._judged(text, residency)
+        texts = texts_in({name: body[name] for name in _JUDGED if name in body})
+        return body, await self._judged("\n\n".join(texts), residency)
 
     async def check_output(self, answer: Completion, chat: Chat) -> RailFinding | None:
         """Return what the model says of an answer's texts."""

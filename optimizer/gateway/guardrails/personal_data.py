@@ -36,6 +36,7 @@ class PersonalDataRail:
     name = "personal_data"
     checks_output = False
     holds_streams = False
+    spares: frozenset[str] = frozenset()
 
     def __init__(self, find: Find, *, restores: bool = True, fails_open: bool = False) -> None:
         self.fails_open = fails_open
@@ -87,7 +88,7 @@ class PersonalDataCall:
     async def check_body(
         self, body: Mapping[str, Any], residency: frozenset[str]
     ) -> tuple[Mapping[str, Any], RailFinding]:
-        """Return a request for embeddings without personal data."""
+        """Return a request that is no chat without personal data."""
         masked = await asyncio.to_thread(changed_body, body, self._masked)
         return masked, self._finding()
 

@@ -39,7 +39,7 @@ class RailCall(Protocol):
     async def check_body(
         self, body: Mapping[str, Any], residency: frozenset[str]
     ) -> tuple[Mapping[str, Any], RailFinding]:
-        """Return the same for a request for embeddings. Raises :class:`RailError`."""
+        """Return the same for a body that is no chat. Raises :class:`RailError`."""
         ...
 
     async def check_output(self, answer: Completion, chat: Chat) -> RailFinding | None:
@@ -62,13 +62,15 @@ class Rail(Protocol):
     """A guard rail. ``fails_open`` is whether what it cannot check passes.
 
     ``checks_output`` is whether answers must pass it; ``holds_streams``, whether a stream waits
-    for its end and its check.
+    for its end and its check. ``spares`` are the tasks that it does not stand before, by their path
+    below ``/v1``.
     """
 
     name: str
     fails_open: bool
     checks_output: bool
     holds_streams: bool
+    spares: frozenset[str]
 
     def begin(self) -> RailCall:
         """Return the rail at work for one call."""

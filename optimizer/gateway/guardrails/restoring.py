@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -24,12 +24,17 @@ from providers.events import (
     Started,
     TextDelta,
     ToolArguments,
+    ToolCallStarted,
     UsageReported,
 )
 
 _PLACEHOLDER = re.compile(r"<[A-Z0-9_]+_\d+>")
-_BEGUN = re.compile(r"<[A-Z0-9_]{0,48}$")
+# Servers in Go escape the brackets in JSON: https://pkg.go.dev/encoding/json#Marshal
+_PLACEHOLDER_OF_JSON = re.compile(r"(?:<|(?<!\\)\\u003[cC])([A-Z0-9_]+_\d+)(?:>|\\u003[eE])")
+_BEGUN = re.compile(r"<[A-Z0-9_]{0,48}\Z")
 """What may be the beginning of a placeholder, at the end of a piece of text."""
+_ESCAPE = r"\\+(?:u(?:0(?:03?)?)?)?"
+_BEGUN_OF_JSON = re.compile(rf"(?:<|\\+u003[cC])[A-Z0-9_]{{0,48}}(?:{_ESCAPE})?\Z|{_ESCAPE}\Z")
 _Delta = TextDelta | RefusalDelta | ToolArguments
 
 
@@ -40,14 +45,12 @@ def restored_text(text: str, values: Mapping[str, str]) -> str:
 
 def restored_json(text: str, values: Mapping[str, str]) -> str:
     """Return the same for a piece of JSON, in which a value is escaped."""
-    return _PLACEHOLDER.sub(
-        lambda match: (
-            json.dumps(values[match[0]], ensure_ascii=False)[1:-1]
-            if match[0] in values
-            else match[0]
-        ),
-        text,
-    )
+
+    def restored(match: re.Match[str]) -> str:
+        value = values.get(f"<{match[1]}>")
+        return match[0] if value is None else json.dumps(value, ensure_ascii=False)[1:-1]
+
+    return _PLACEHOLDER_OF_JSON.sub(restored, text)
 
 
 def restored_completion(answer: Completion, values: Mapping[str, str]) -> Completion:
@@ -74,15 +77,18 @@ async def restored_events(
 ) -> AsyncGenerator[Event, None]:
     """Yield the events with their values. What may be half a placeholder waits for its rest."""
     waiting: dict[tuple[Any, ...], _Delta] = {}
+    freeform: set[tuple[int, int]] = set()
     async with aclosing(events) as arriving:
         async for event in arriving:
             if isinstance(event, (TextDelta, RefusalDelta, ToolArguments)):
-                restored = _restored_delta(event, waiting, values)
+                restored = _restored_delta(event, waiting, values, freeform)
                 if restored is not None:
                     yield restored
                 continue
             for held in _taken(waiting, event):
                 yield held
+            if isinstance(event, ToolCallStarted) and event.freeform:
+                freeform.add((event.choice, event.index))
             if isinstance(event, Started):
                 event = replace(event, relayed=False, headers=None)
             if not isinstance(event, Relayed):
@@ -92,13 +98,16 @@ async def restored_events(
 
 
 def _restored_delta(
-    event: _Delta, waiting: dict[tuple[Any, ...], _Delta], values: Mapping[str, str]
+    event: _Delta,
+    waiting: dict[tuple[Any, ...], _Delta],
+    values: Mapping[str, str],
+    freeform: Collection[tuple[int, int]],
 ) -> _Delta | None:
     """Return what can be given of a piece, with what waited for it; the rest waits."""
-    key, restore = _place_of(event)
+    key, restore, begun = _place_of(event, freeform)
     if (before := waiting.pop(key, None)) is not None:
         event = replace(event, text=before.text + event.text)
-    whole, rest = _cut(event.text)
+    whole, rest = _cut(event.text, begun)
     if rest:
         waiting[key] = replace(event, text=rest)
         if not whole:
@@ -106,13 +115,17 @@ def _restored_delta(
     return replace(event, text=restore(whole, values))
 
 
-def _place_of(event: _Delta) -> tuple[tuple[Any, ...], Callable[[str, Mapping[str, str]], str]]:
-    """Return which text an event goes on with, and how its values are written."""
+def _place_of(
+    event: _Delta, freeform: Collection[tuple[int, int]]
+) -> tuple[tuple[Any, ...], Callable[[str, Mapping[str, str]], str], re.Pattern[str]]:
+    """Return which text an event goes on with, how its values are written, and what waits."""
     if isinstance(event, ToolArguments):
-        return ("arguments", event.choice, event.index), restored_json
+        if (event.choice, event.index) in freeform:
+            return ("arguments", event.choice, event.index), restored_text, _BEGUN
+        return ("arguments", event.choice, event.index), restored_json, _BEGUN_OF_JSON
     if isinstance(event, RefusalDelta):
-        return ("refusal", event.choice), restored_text
-    return ("text", event.choice, event.block), restored_text
+        return ("refusal", event.choice), restored_text, _BEGUN
+    return ("text", event.choice, event.block), restored_text, _BEGUN
 
 
 def _taken(waiting: dict[tuple[Any, ...], _Delta], event: Event) -> list[_Delta]:
@@ -124,6 +137,6 @@ def _taken(waiting: dict[tuple[Any, ...], _Delta], event: Event) -> list[_Delta]
     return [waiting.pop(key) for key in keys]
 
 
-def _cut(text: str) -> tuple[str, str]:
-    begun = _BEGUN.search(text)
+def _cut(text: str, beginning: re.Pattern[str]) -> tuple[str, str]:
+    begun = beginning.search(text)
     return (text, "") if begun is None else (text[: begun.start()], text[begun.start() :])

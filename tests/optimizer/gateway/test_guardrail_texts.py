@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import weakref
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -13,9 +14,17 @@ from hypothesis import strategies as st
 from analytics.privacy.masking import PersonalDatum
 from optimizer.gateway.guardrails.body_texts import changed_body, new_text
 from optimizer.gateway.guardrails.personal_data import PersonalDataRail
-from optimizer.gateway.guardrails.restoring import restored_events
+from optimizer.gateway.guardrails.restoring import restored_events, restored_json
 from providers.chat import Chat, Message, Text, ToolResult
-from providers.events import Event, Finished, Relayed, Started, TextDelta, ToolArguments
+from providers.events import (
+    Event,
+    Finished,
+    Relayed,
+    Started,
+    TextDelta,
+    ToolArguments,
+    ToolCallStarted,
+)
 
 VALUES = {"<EMAIL_1>": 'a"n', "<EMAIL_12>": "bob"}
 
@@ -90,6 +99,32 @@ def test_a_text_is_searched_once_and_not_kept() -> None:
     assert searched == [11, 11]
     del prompt
     assert watched() is None
+
+
+@given(
+    st.lists(st.sampled_from(["<EMAIL_1>", "<EMAIL_9>", "<", "\\", '"', "u003c", "a", "\n"])),
+    st.lists(st.integers(0, 90)),
+)
+async def test_brackets_that_a_server_escapes_in_arguments_are_restored(
+    words: list[str], cuts: list[int]
+) -> None:
+    """Servers in Go write them so: https://pkg.go.dev/encoding/json#Marshal."""
+    text = json.dumps({"to": "".join(words)})
+    escaped = text.replace("<", "\\u003c").replace(">", "\\u003E")
+    wanted = {"to": "".join(words).replace("<EMAIL_1>", VALUES["<EMAIL_1>"])}
+    given_events = await restored(
+        *(ToolArguments(0, piece) for piece in pieces_of(escaped, cuts)), Finished("tool_calls")
+    )
+    arguments = "".join(e.text for e in given_events if isinstance(e, ToolArguments))
+    if "\\<EMAIL_1>" not in "".join(words):  # which is left as it is, and is JSON
+        assert json.loads(arguments) == wanted
+    assert json.loads(restored_json(escaped, VALUES)) == json.loads(arguments)
+
+
+async def test_arguments_that_are_no_json_have_the_values_as_they_are() -> None:
+    start = ToolCallStarted(0, "c1", "write", freeform=True)
+    given_events = await restored(start, ToolArguments(0, "<EMAIL_1"), ToolArguments(0, ">"))
+    assert [e.text for e in given_events if isinstance(e, ToolArguments)] == ['a"n']
 
 
 def test_bodies_of_all_wires_by_the_names_of_their_fields() -> None:

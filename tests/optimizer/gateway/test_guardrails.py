@@ -231,6 +231,36 @@ async def test_embeddings_are_masked(guarded: Guarded) -> None:
     assert guarded.upstream.chats[-1]["input"] == [MASKED, "Hello"]
 
 
+async def test_pictures_speech_ranks_and_moderations_are_masked(guarded: Guarded) -> None:
+    await guarded.with_rails("personal_data")
+    for path, body in (
+        ("images/generations", {"model": "gpt-image-2.5-flare", "prompt": WORDS}),
+        ("audio/speech", {"model": "gpt-4o-mini-tts", "input": WORDS, "voice": "alloy"}),
+    ):
+        await guarded.client.post(f"/v1/{path}", json=body)
+        assert (
+            guarded.upstream.chats[-1].get("prompt", guarded.upstream.chats[-1].get("input"))
+            == MASKED
+        )
+        assert rails_of(await last_record())[0] == ("personal_data", "input", "changed")
+    await guarded.client.post("/v1/moderations", json={"input": [WORDS]})
+    assert guarded.upstream.moderated[-1] == [MASKED]
+
+
+async def test_what_the_model_flags_makes_no_picture_and_is_still_moderated(
+    guarded: Guarded,
+) -> None:
+    await guarded.with_rails("moderation")
+    body = {"model": "gpt-image-2.5-flare", "prompt": "An attack"}
+    answer = await guarded.client.post("/v1/images/generations", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "guardrail_refused")
+    assert not guarded.upstream.chats
+    assert rails_of(await last_record()) == [("moderation", "input", "refused")]
+    answer = await guarded.client.post("/v1/moderations", json={"input": ["An attack"]})
+    assert answer.json()["results"][0]["flagged"] is True
+    assert len(guarded.upstream.moderated) == 2
+
+
 @pytest.mark.parametrize("opens", [False, True])
 async def test_masking_that_fails_refuses_or_lets_pass(opens: bool, guarded: Guarded) -> None:
     names = ["personal_data"] if opens else []

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
+import zstandard
 
-from providers.http.transport import CALL_FAILED, HttpClient, Target
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
 
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -124,3 +127,99 @@ async def test_a_connection_that_breaks_is_a_failed_call(http: HttpClient) -> No
     async with serving(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok") as server:
         with pytest.raises(CALL_FAILED):
             await http.fetch(target(server), b"{}", 10)
+
+
+async def test_an_interim_response_begins_with_1(http: HttpClient) -> None:
+    async with serving(b"HTTP/1.1 099 Odd\r\ncontent-length: 2\r\n\r\nok") as server:
+        async with asyncio.timeout(1):
+            answer = await http.fetch(target(server), b"{}", 10)
+        assert answer is not None
+        assert answer.status == 99
+
+
+Call = Callable[[HttpClient, Target, int], Awaitable[bytes | None]]
+
+
+async def _fetched(http: HttpClient, to: Target, most: int) -> bytes | None:
+    answer = await http.fetch(to, b"{}", most)
+    return None if answer is None else answer.body
+
+
+async def _read(http: HttpClient, to: Target, most: int) -> bytes | None:
+    response = await http.post(to, b"{}")
+    try:
+        return await body_of(response, most)
+    finally:
+        await response.aclose()
+
+
+EITHER_WAY = pytest.mark.parametrize("call", [_fetched, _read], ids=["whole", "stream"])
+
+
+@EITHER_WAY
+@pytest.mark.parametrize("late", [_ANSWER.replace(b"ok", b"no"), _ANSWER[:-1]])
+async def test_what_comes_after_an_answer_answers_no_other_request(
+    late: bytes, call: Call, http: HttpClient
+) -> None:
+    """RFC 9112, 9.2: data without an outstanding request is no response; close the connection."""
+    sent = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(_ANSWER)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(late)
+        await writer.drain()
+        sent.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+        to = Target.of(url, {}, httpx.Timeout(2.0))
+        for _ in range(2):
+            async with asyncio.timeout(2):
+                assert await call(http, to, 10) == b"ok"
+            await sent.wait()
+            sent.clear()
+            await asyncio.sleep(0.02)
+
+
+@EITHER_WAY
+async def test_a_small_answer_cannot_fill_the_memory(call: Call, http: HttpClient) -> None:
+    packed = gzip.compress(bytes(10_000_000))
+    twice = gzip.compress(packed)
+    zstd = zstandard.compress(bytes(10_000_000))
+    packets = {b"gzip": packed, b"gzip, gzip": twice, b"zstd": zstd}
+    for encoding, content in packets.items():
+        head = b"content-encoding: %b\r\ncontent-length: %d\r\n\r\n" % (encoding, len(content))
+        async with serving(b"HTTP/1.1 200 OK\r\n" + head + content) as server:
+            tracemalloc.start()
+            with suppress(*CALL_FAILED):
+                body = await call(http, target(server), 200_000)
+                assert body is None or len(body) < 10_000
+            largest = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert largest < 4_000_000, encoding
+
+
+@EITHER_WAY
+async def test_compressed_answers_of_all_sizes_are_read(call: Call, http: HttpClient) -> None:
+    text = b"".join(b"%d " % number for number in range(100_000))
+    for content in (b"", b"x", text):
+        for packed, encoding in (
+            (gzip.compress(content), b"gzip"),
+            (zlib.compress(content), b"deflate"),
+        ):
+            head = b"content-encoding: %b\r\ncontent-length: %d\r\n\r\n" % (encoding, len(packed))
+            async with serving(b"HTTP/1.1 200 OK\r\n" + head + packed) as server:
+                assert await call(http, target(server), 1_000_000) == content
+
+
+async def test_a_header_of_any_bytes_can_be_read(http: HttpClient) -> None:
+    odd = _ANSWER.replace(b"\r\n\r\n", b"\r\ncontent-type: text/plain; a=\xe9\r\n\r\n")
+    async with serving(odd) as server:
+        response = await http.post(target(server), b"{}")
+        assert response.headers["content-type"].startswith("text/plain")
+        await response.aclose()

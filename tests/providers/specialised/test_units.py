@@ -104,7 +104,16 @@ def test_a_wav_file_says_how_long_it_is_unless_it_lies() -> None:
     sound = wav(10)
     assert seconds(sound) == 11  # with its header
     lie = sound[:28] + (2**32 - 1).to_bytes(4, "little") + sound[32:]
-    assert seconds(lie) > 400
+    assert seconds(lie) == 11
+    for hidden in (
+        sound[:28] + (6_000_000).to_bytes(4, "little") + sound[32:],
+        # Another chunk holds what looks like the format.
+        sound[:12] + b"JUNK" + (24).to_bytes(4, "little") + b"fmt " + sound[16:28]
+        + (6_000_000).to_bytes(4, "little") + sound[32:36] + sound[12:],
+    ):  # fmt: skip
+        assert 11 <= seconds(hidden) <= 12
+    compressed = sound[:20] + (2).to_bytes(2, "little") + sound[22:]
+    assert seconds(compressed) > 400
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from providers.specialised.requests import Upload
 from providers.storable import storable_text
 
 _LONGEST_NAME = 255
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
 
 
 class Form(dict[str, Any]):
@@ -68,11 +70,16 @@ class FormParser(BaseParser):
             form[name] = values[0] if len(values) == 1 else values
         form.uploads = tuple(
             Upload(name, storable_text(file.name or "file")[:_LONGEST_NAME],
-                   file.content_type or "application/octet-stream", file.read())
+                   _media_type(file.content_type), file.read())
             for name, sent in files.lists()
             for file in sent
         )  # fmt: skip
         return form
+
+
+def _media_type(named: str | None) -> str:
+    """Return the media type of a file; one with other characters could add lines to a form."""
+    return named if named and _MEDIA_TYPE.fullmatch(named) else "application/octet-stream"
 
 
 class FormViewSet(EndpointViewSet):

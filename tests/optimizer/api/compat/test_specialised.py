@@ -6,6 +6,7 @@ https://developers.openai.com/api/docs/pricing and https://groq.com/pricing.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -47,6 +48,14 @@ IMAGE: dict[str, Any] = {"model": "gpt-image-2.5-flare", "prompt": "A lighthouse
 IMAGE_COST = (10 * Decimal(5) + 40 * 8 + 400 * 30) / 1_000_000
 SOUND = {"file": ("talk.mp3", b"sound", "audio/mpeg")}
 CATALOGUE = """
+[providers.jina]
+wire = "openai"
+base_url = "https://api.jina.ai/v1"
+base_url_env = "JINA_BASE_URL"
+key_env = ["JINA_API_KEY"]
+lacks = ["text completions"]
+regions = ["eu"]
+
 [[models]]
 kind = "rerank"
 provider = "cohere"
@@ -543,3 +552,58 @@ async def test_the_admin_shows_what_was_billed(http: httpx.AsyncClient) -> None:
     assert "It was billed by 1 image (low 1024x1024)." in page.decode()
     models = (await browser.get("/admin/models/")).content.decode()
     assert "$15 per million characters" in models
+
+
+async def test_nothing_leaves_the_regions_that_are_demanded(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    for place in ("header", "field", "key"):
+        headers, options = {}, {}
+        if place == "header":
+            headers = {"x-optimizer-residency": "eu"}
+        elif place == "field":
+            options = {"optimizer": {"residency": "eu"}}
+        else:
+            made = await sync_to_async(key_make)(ApiKey(name="ann", residency=["eu"]))
+            await sync_to_async(get_services().api_keys.refresh)()
+            headers = {"authorization": f"Bearer {made.secret}"}
+        for path, body in (
+            ("images/generations", IMAGE),
+            ("audio/speech", {"model": "tts-1", "input": "Hello", "voice": "alloy"}),
+            ("moderations", {"input": "Hello"}),
+        ):
+            answer = await http.post(f"/v1/{path}", json={**body, **options}, headers=headers)
+            assert answer.status_code == 400, (place, path, answer.text)
+            assert answer.json()["error"]["code"] == "outside_residency"
+        body = {"model": "jina-reranker-v3", "query": "a", "documents": ["a", "b"], **options}
+        assert (await http.post("/v1/rerank", json=body, headers=headers)).status_code == 200
+    form = {"model": "whisper-1", "optimizer": '{"residency": "eu"}'}
+    answer = await http.post("/v1/audio/transcriptions", data=form, files=SOUND, headers=headers)
+    assert answer.status_code == 400
+    assert not fake.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("images/generations", {**IMAGE, "seed": 10**30}),
+        ("images/generations", {**IMAGE, "prompt": "a\ud800"}),
+        ("audio/speech", {"model": "tts-1", "input": "a\ud800", "voice": "alloy"}),
+        ("rerank", {"model": "jina-reranker-v3", "query": "\udfff", "documents": [{"n": 10**30}]}),
+    ],
+)
+async def test_whatever_json_holds_is_sent(path: str, body: Any, http: httpx.AsyncClient) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await http.post(f"/v1/{path}", content=json.dumps(body), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert (await record_of(path)).status == "ok"
+
+
+async def test_the_media_type_of_a_file_adds_no_lines_to_the_form(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    sound = {"file": ("talk.mp3", b"sound", "audio/mpeg\nx-more: 1\n\nmore")}
+    answer = await http.post("/v1/audio/transcriptions", data={"model": "whisper-1"}, files=sound)
+    assert answer.status_code == 200, answer.text
+    assert b"x-more" not in fake.asked[-1].raw
+    assert b"octet-stream" in fake.asked[-1].raw
