@@ -124,14 +124,6 @@ def write_large(value: Any) -> bytes:
     return "".join(json_pieces(value, json.dumps, separators=(", ", ": "))).encode()
 
 
-def as_json(value: Any) -> bytes:
-    """Return ``value`` as JSON, whatever JSON can hold."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # integers of more than 64 bits, or lone surrogates
-        return write_large(value)
-
-
 def json_pieces(
     value: Any, dumps: Dumps, *, separators: tuple[str, str], ordered: bool = False
 ) -> Iterator[str]:

@@ -15,7 +15,6 @@ from functools import partial
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -110,12 +109,23 @@ async def exchange(prepared: PreparedPost, content: bytes, most: int) -> WholeAn
         )
         protocol.transport.write(b"%b%d\r\n\r\n%b" % (prepared.head, len(content), content))
         protocol.start_timeout()
-        message, payload = await _answer_of(protocol, prepared.request)
+        message, payload = await protocol.read()
+        while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
+            message, payload = await protocol.read()  # that was an interim response
         if payload.is_eof():
             whole = payload.read_nowait()
             body = whole if len(whole) <= most else None
         else:
             body = await joined(payload.iter_any(), most)
+    except HttpProcessingError as error:
+        connection.close()
+        raise aiohttp.ClientResponseError(
+            prepared.request.request_info,
+            (),
+            status=error.code,
+            message=error.message,
+            headers=error.headers,
+        ) from error
     except BaseException:
         connection.close()
         raise
@@ -123,25 +133,6 @@ async def exchange(prepared: PreparedPost, content: bytes, most: int) -> WholeAn
     if body is None:
         return None
     return WholeAnswer(message.code, message.headers, message.raw_headers, body)
-
-
-async def _answer_of(
-    protocol: ResponseHandler, request: aiohttp.ClientRequest
-) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
-    """Return the head of the answer, and its body as a stream."""
-    while True:
-        try:
-            message, payload = await protocol.read()
-        except HttpProcessingError as error:
-            raise aiohttp.ClientResponseError(
-                request.request_info,
-                (),
-                status=error.code,
-                message=error.message,
-                headers=error.headers,
-            ) from error
-        if not 100 <= message.code < 200 or message.code == _SWITCHING_PROTOCOLS:
-            return message, payload
 
 
 async def joined(source: AsyncIterator[bytes], most: int) -> bytes | None:

@@ -49,7 +49,6 @@ from providers.http.transport import (
 from providers.http.unlabelled import ReadResponse, is_event_text
 from providers.large_json import (
     LARGE_BYTES,
-    as_json,
     read_large,
     replace_constants,
     write_large,
@@ -543,3 +542,11 @@ def _is_plain_ascii(raw: bytes) -> bool:
     A NUL means another encoding (JSON may be UTF-16), in which escapes look different.
     """
     return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
+
+
+def as_json(payload: Mapping[str, Any]) -> bytes:
+    """Return ``payload`` as JSON, whatever JSON can hold."""
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # integers of more than 64 bits, or lone surrogates
+        return write_large(payload)

@@ -23,8 +23,8 @@ from providers.errors import EmptyCompletion, ProviderError
 from providers.http.error_answer import call_failed
 from providers.http.streaming import json_messages
 from providers.http.transport import CALL_FAILED, client_headers
-from providers.http.wire import WireClient
-from providers.large_json import LARGE_BYTES, as_json
+from providers.http.wire import WireClient, as_json
+from providers.large_json import LARGE_BYTES
 from providers.openai.dialect import SERVER, Dialect
 from providers.specialised.bounds import document_text
 from providers.specialised.requests import (

@@ -55,14 +55,14 @@ def _is_own(name: str, value: Any) -> bool:
 
 def texts_in(value: Any) -> list[str]:
     """Return the texts of people in a body of JSON, in their order."""
-    found: list[str] = []
+    texts: list[str] = []
 
     def keep(text: str) -> str:
-        found.append(text)
+        texts.append(text)
         return text
 
     changed_body(value, keep)
-    return found
+    return texts
 
 
 def changed_chat(chat: Chat, change: Change) -> Chat:
