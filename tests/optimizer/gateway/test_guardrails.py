@@ -378,15 +378,11 @@ async def test_what_is_passed_on_unread_is_off(guarded: Guarded) -> None:
         "/v1/files", files={"file": ("a.txt", b"words")}, data={"purpose": "user_data"}
     )
     assert answer.status_code == 403
-    for task, model, field in (
-        ("images/generations", "gpt-image-2.5-flare", "prompt"),
-        ("moderations", "omni-moderation-latest", "input"),
-    ):
-        body: dict[str, Any] = {"model": model, field: WORDS}
-        answer = await guarded.client.post(f"/v1/{task}", json=body)
-        assert answer.status_code == 403
-        assert "Guard rails are on" in answer.json()["error"]["message"]
-    body = {"model": "claude-haiku-5-5", "messages": [{"role": "user", "content": WORDS}]}
+    assert "Guard rails are on" in answer.json()["error"]["message"]
+    body: dict[str, Any] = {
+        "model": "claude-haiku-5-5",
+        "messages": [{"role": "user", "content": WORDS}],
+    }
     counted = await guarded.client.post("/v1/messages/count_tokens", json=body)
     assert counted.json()["input_tokens"] > 0
     assert not guarded.upstream.chats

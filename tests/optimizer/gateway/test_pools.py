@@ -95,7 +95,6 @@ async def pooled(
             for name in ("us", "eu", "ahead")
         }
         text = POOL.format(**{name: server.url for name, server in servers.items()})
-        text = text.replace('"gpt-5.5-none-has-it"', '"gpt-6.1-terra", "text-embedding-3-large"')
         catalogue = tmp_path / "catalogue.toml"
         catalogue.write_text(text)
         settings.CATALOGUE_FILE = str(catalogue)
@@ -137,11 +136,11 @@ async def test_the_member_is_recorded_and_its_failure_costs_no_request(pooled: P
 
 
 async def test_embeddings_have_their_member_and_its_price(pooled: Pooled) -> None:
-    body = {"model": "text-embedding-3-large", "input": "Hello"}
+    body = {"model": "text-embedding-3-small", "input": "Hello"}
     assert (await pooled.ask("/v1/embeddings", **body)).status_code == 200
     record = await last_record()
     assert (record.member, record.cost) == ("eu-ahead", Decimal(0))
-    body["model"] = "text-embedding-3-small"
+    body["model"] = "text-embedding-3-large"
     residency = {"x-optimizer-residency": "eu"}
     assert (await pooled.ask("/v1/embeddings", residency, **body)).status_code == 200
     record = await last_record()
