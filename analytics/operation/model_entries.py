@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
@@ -26,14 +27,19 @@ _EMPTY: Mapping[str, Any] = {
 }
 
 
-def model_entry_save(ref: ModelRef, fields: Mapping[str, Any], *, who: Actor) -> ModelEntry | None:
+def model_entry_save(
+    ref: ModelRef, fields: Mapping[str, Any], *, who: Actor, is_new: bool = False
+) -> ModelEntry | None:
     """Set some fields of a model, which must have been checked; ``None`` and "" unset them.
 
-    Return the row; an entry that sets nothing any more is deleted, and ``None`` returned.
+    Return the row; an entry that sets nothing any more is deleted, and ``None`` returned. Raises
+    ``ValidationError`` if the model ``is_new`` and somebody has just added it.
     """
     with transaction.atomic():
         one_at_a_time("model_entries")
         row = model_entry(ref)
+        if is_new and row is not None and row.context_window is not None:
+            raise ValidationError({"model": f"There is a model {ref} already. Change that one."})
         before = _shown(row)
         entry = row or ModelEntry(provider=ref.provider, model=ref.model)
         for name, value in fields.items():

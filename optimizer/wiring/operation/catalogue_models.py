@@ -119,7 +119,7 @@ class ActiveCatalogue:
         self.refresh()
         self._check_new(ref, fields)
         self._check(ref, fields, fields.get("kind") or "chat")
-        model_entry_save(ref, fields, who=who)
+        model_entry_save(ref, fields, who=who, is_new=True)
         self.refresh()
         return self._find(ref)
 

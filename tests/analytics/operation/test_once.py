@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.admin.models import DELETION, LogEntry
+from django.core.exceptions import ValidationError
 
 from analytics.access.audit import Actor
-from analytics.models import ProviderKey, RoutingRule, RuleChange
+from analytics.models import ModelEntry, ProviderKey, RoutingRule, RuleChange
+from analytics.operation.model_entries import model_entry_save
 from analytics.operation.provider_keys import provider_key_add, provider_key_remove
 from analytics.rules import rule_delete
+from routing.models import ModelRef
 
 pytestmark = pytest.mark.django_db
 ANN = Actor("ann")
@@ -31,3 +34,13 @@ def test_a_rule_that_two_delete_is_recorded_once() -> None:
     rule_delete(second, who="bob")
 
     assert [change.who for change in RuleChange.objects.all()] == ["ann"]
+
+
+def test_a_model_that_two_add_is_added_once() -> None:
+    ref, fields = ModelRef("openai", "our-tune"), {"tier": "simple", "context_window": 8_000}
+
+    model_entry_save(ref, fields, who=ANN, is_new=True)
+    with pytest.raises(ValidationError, match="already"):
+        model_entry_save(ref, {**fields, "tier": "complex"}, who=Actor("bob"), is_new=True)
+
+    assert ModelEntry.objects.get().tier == "simple"
