@@ -14,6 +14,8 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 # The driver installs pinned versions into .agents, and runs each agent in a clean HOME without telemetry.
 AGENTS ?= ../shared/agents/drive.py
 
+# What make test-services runs.
+SERVICES ?= tests/analytics tests/optimizer
 # These tests are about other APIs' formats, or about bytes before a request is one, which do not
 # depend on the database, or they have a database of their own.
 NO_SERVICES := api/relayed lab/demo \
@@ -40,7 +42,7 @@ test: $(VENV)/.dev ## Run the tests (no other service, no network)
 
 test-services: $(VENV)/.services ## Run the tests that touch a database on PostgreSQL and Redis
 	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest \
-		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/,$(NO_SERVICES)) $(ARGS)
+		$(PARALLEL) $(SERVICES) $(addprefix --ignore=tests/optimizer/,$(NO_SERVICES)) $(ARGS)
 
 test-browser: $(VENV)/.browser ## Use the admin in a real, installed Chromium; writes pictures to screenshots/
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/browser
