@@ -33,12 +33,12 @@ WORK = (
     (features, "_add_message_needs"),
     (prompt_cache, "_prefixes"),
     (resilience, "_digest"),
-    (wire, "_as_json"),
+    (wire, "as_json"),
     (chats, "_part_tokens"),
     (reservations, "cost_bound"),
     (reservations, "most_input_tokens"),
 )
-ALWAYS = {"read_json", "build", "analyze", "_add_message_needs", "_as_json"}
+ALWAYS = {"read_json", "build", "analyze", "_add_message_needs", "as_json"}
 
 
 @pytest.fixture
