@@ -27,6 +27,7 @@ class BoundedHead(HttpToolsProtocol):
     _reading_head = True
     _head_bytes = 0
     _piece_bytes = 0
+    _carried_bytes = 0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -54,8 +55,9 @@ class BoundedHead(HttpToolsProtocol):
         """Stop the timer: the headers have arrived."""
         self._reading_head = False
         self._stop_timer()
-        # One piece may hold all of the headers, after the end of another request.
-        if max(self._head_bytes, self._piece_bytes) > MAX_BYTES and self._size() > MAX_BYTES:
+        # A piece may hold the headers, or their begin, after the end of another request.
+        most = max(self._head_bytes + self._carried_bytes, self._piece_bytes)
+        if most > MAX_BYTES and self._size() > MAX_BYTES:
             self._refuse(_TOO_LARGE, "The request's headers are too large.")
             raise ValueError("The parser must not go on.")
         super().on_headers_complete()
@@ -73,7 +75,7 @@ class BoundedHead(HttpToolsProtocol):
         """Expect the headers of the next request."""
         super().on_message_complete()
         self._reading_head = True
-        self._head_bytes = 0
+        self._head_bytes, self._carried_bytes = 0, self._piece_bytes
 
     def _await_head(self) -> None:
         self._timer = self.loop.call_later(SECONDS, self._too_slow)
