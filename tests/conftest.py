@@ -60,6 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _touches_the_database(item: pytest.Item) -> bool:
     if hasattr(getattr(item, "module", None), "Running"):
         return True  # a service in a process of its own, on the same database
+    if any(mark.kwargs.get("reason") == "needs Redis" for mark in item.iter_markers("skipif")):
+        return True  # or the store that workers share, which comes with it
     used = getattr(item, "fixturenames", ())
     return item.get_closest_marker("django_db") is not None or not _DATABASE.isdisjoint(used)
 

@@ -56,7 +56,7 @@ async def test_a_circuit_opens_and_closes_for_all(worker: Worker, provider: str)
     # As if the seconds were over: the probe of one is enough for both.
     await second.adopt(provider, 0.000001)
     assert second.state(provider) == "half_open"
-    second.answered(provider, second.admit(provider))
+    second.answered(provider, second.admit(provider, provider))
     await eventually(lambda: first.state(provider) == "closed")
 
 
