@@ -10,41 +10,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from optimizer.shared.redis import in_time
-from optimizer.shared.redis_channel import Channel
-from optimizer.shared.tasks import Background
+from optimizer.shared.shared_state import SharedState
 from providers.circuits import Circuits, key_circuit
 
 _KEY = "optimizer:circuit:"
 
 
-class SharedCircuits:
+class SharedCircuits(SharedState):
     """Shares circuits over Redis; without it, each worker only uses its own."""
 
     def __init__(self, circuits: Circuits, providers: Iterable[str], redis_url: str = "") -> None:
+        # Whoever begins to listen adopts the circuits that are open already.
+        super().__init__(redis_url, "circuits", "Circuits are this worker's own", self._adopt_open)
         self._circuits = circuits
         self._providers = providers
-        self._background = Background()
-        self._channel: Channel | None = None
-        if redis_url:
-            self._channel = Channel(
-                redis_url,
-                "circuits",
-                self._adopt,
-                "Circuits are this worker's own",
-                self._adopt_open,
-            )
+        if self._channel is not None:
             circuits.on_change(self._share_later)
-
-    def begin(self) -> None:
-        """Adopt the open circuits of other workers, and listen for changes from now on."""
-        if self._channel is not None:
-            self._channel.listen()
-
-    async def aclose(self) -> None:
-        """Send the changes that are waiting, and close the connection to Redis."""
-        await self._background.drain()
-        if self._channel is not None:
-            await self._channel.aclose()
 
     def _adopt(self, change: dict[str, Any]) -> None:
         self._background.run(self._circuits.adopt(change["provider"], change["seconds"]))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema_serializer
-from rest_framework import serializers as s
 
 from analytics.access.key_budgets import template_apply
-from analytics.models import KeyTemplate, Project, Team
-from optimizer.api.manage.views import RowsViewSet, StrictModelSerializer, documented, texts_field
+from analytics.models import KeyTemplate
+from optimizer.api.manage.keys import OwnedInput
+from optimizer.api.manage.views import RowsViewSet, documented, texts_field
 
 _SET = (
     "name", "enabled", "until", "for_single_sign_on", "team", "project", "budget", "period",
@@ -19,21 +19,9 @@ _SET = (
 
 
 @extend_schema_serializer(component_name="KeyTemplateInput")
-class KeyTemplateInput(StrictModelSerializer):
+class KeyTemplateInput(OwnedInput):
     """What a developer's keys may do. The budget, USD, is for all keys of one developer."""
 
-    team = s.SlugRelatedField(
-        "name",
-        queryset=Team.objects.all(),
-        required=False,
-        allow_null=True,  # type: ignore[arg-type]
-    )
-    project = s.SlugRelatedField(
-        "name",
-        queryset=Project.objects.all(),
-        required=False,
-        allow_null=True,  # type: ignore[arg-type]
-    )
     model_names = texts_field()
     residency = texts_field(32)
 

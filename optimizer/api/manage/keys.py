@@ -47,9 +47,8 @@ _MOST_HOURS = 24 * 90
 _ORDINARY = frozenset(default_scopes())
 
 
-@extend_schema_serializer(component_name="ManagedKeyInput")
-class KeyInput(StrictModelSerializer):
-    """What a key may do, and its limits. Teams and projects must exist; they are named."""
+class OwnedInput(StrictModelSerializer):
+    """For which team and project keys are. They must exist, and are named."""
 
     team = s.SlugRelatedField(
         "name",
@@ -63,6 +62,12 @@ class KeyInput(StrictModelSerializer):
         required=False,
         allow_null=True,  # type: ignore[arg-type]
     )
+
+
+@extend_schema_serializer(component_name="ManagedKeyInput")
+class KeyInput(OwnedInput):
+    """What a key may do, and its limits. Teams and projects must exist; they are named."""
+
     scopes = s.ListField(child=s.ChoiceField(SCOPES), required=False, allow_empty=False)
     model_names = texts_field()
     addresses = texts_field(64)
