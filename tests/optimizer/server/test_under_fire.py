@@ -34,6 +34,8 @@ from tests.running import Running
 CLIENTS, REQUESTS, USERS = 64, 8, 8
 MAX_TOKENS = 100
 MODEL = "claude-haiku-5-5"
+WRITING = 0.3
+"""Seconds from the first to the last event of a stream."""
 
 
 class Stumbling:
@@ -68,9 +70,12 @@ class Stumbling:
         if reply.chunks is None:
             self.served[prompt].append((model, usage))
             return Reply(body, delay=delay)
-        return Reply(chunks=self._noting(reply.chunks, prompt, model, usage), delay=delay)
+        # A model does not write all at once: what it wrote before its reader died has been read.
+        events = list(reply.chunks)
+        noting = self._noting(events, prompt, model, usage)
+        return Reply(chunks=noting, delay=delay, pause=WRITING / len(events))
 
-    def _noting(self, chunks: Any, prompt: str, model: str, usage: Usage) -> Iterator[bytes]:
+    def _noting(self, chunks: list[bytes], prompt: str, model: str, usage: Usage) -> Iterator[bytes]:
         """A stream is served once its last event has left."""
         yield from chunks
         self.served[prompt].append((model, usage))
