@@ -22,8 +22,10 @@ from hypothesis import settings as hypothesis_settings
 
 from analytics.access.roles import roles_make
 from optimizer.asgi import application
-from optimizer.wiring import build, routing
-from optimizer.wiring.build import forget_services, get_services, journal
+from optimizer.wiring import routing
+from optimizer.wiring.build import forget_services, get_services
+from optimizer.wiring.installation import upstream
+from optimizer.wiring.installation.folders import journal
 from providers.http.transport import ConnectionSettings, HttpClient, make_client
 from tests.emptying import empty_quickly
 from tests.fakes.server import FakeProvider
@@ -89,7 +91,7 @@ def _the_same_files_are_read_once() -> Iterator[None]:
     authorities took most of that time."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name in (
-            (build, "load_catalogue"), (routing, "load_artifact"), (routing, "load_abilities"),
+            (upstream, "load_catalogue"), (routing, "load_artifact"), (routing, "load_abilities"),
         ):  # fmt: skip
             patch.setattr(module, name, _once_for_each_version(getattr(module, name)))
         patch.setattr(httpx, "create_ssl_context", lru_cache(httpx.create_ssl_context))

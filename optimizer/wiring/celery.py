@@ -19,7 +19,8 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
 
-from optimizer.wiring.build import forget_services, get_services, periodic_tasks_of_installation  # noqa: E402
+from optimizer.wiring.build import forget_services, get_services  # noqa: E402
+from optimizer.wiring.installation.tasks import periodic_tasks_of_installation  # noqa: E402
 
 # Messages on the queue carry it, so it outlives the functions' names.
 TASK = "optimizer.chore"

@@ -30,7 +30,7 @@ from optimizer.quality.model_places import (
     published_ability,
     states_tiny_size,
 )
-from optimizer.wiring.build import installed_catalogue
+from optimizer.wiring.installation.upstream import installed_catalogue
 from optimizer.wiring.operation.catalogue_models import with_model_entries
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file

@@ -18,12 +18,9 @@ from analytics.management.teaching import TeachingCommand
 from optimizer.doctor import provider_checks, system_checks
 from optimizer.doctor.findings import Finding, warning, wrong
 from optimizer.pricing.prices import load_operator_prices
-from optimizer.wiring.build import (
-    build_services,
-    installed_catalogue,
-    journal,
-    local_enabled,
-)
+from optimizer.wiring.build import build_services
+from optimizer.wiring.installation.folders import journal
+from optimizer.wiring.installation.upstream import installed_catalogue, local_enabled
 from optimizer.wiring.operation.catalogue_models import with_model_entries
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file

@@ -17,7 +17,7 @@ from analytics.access.keys import keys_version
 from analytics.management.teaching import TeachingCommand
 from optimizer import __version__
 from optimizer.monitoring.shared_metrics import metrics_shared
-from optimizer.wiring.build import installed_catalogue, local_enabled
+from optimizer.wiring.installation.upstream import installed_catalogue, local_enabled
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from providers.registry import configured_names
 

@@ -35,7 +35,8 @@ from optimizer.policies.experiments import Experiments, running_experiment
 from optimizer.pricing.baseline_choice import BaselineChoice, dearest_model
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
-from optimizer.wiring.build import installed_catalogue, journal
+from optimizer.wiring.installation.folders import journal
+from optimizer.wiring.installation.upstream import installed_catalogue
 from optimizer.wiring.routing import (
     installed_predictor,
     learned_evidence,

@@ -18,7 +18,7 @@ from optimizer.lab.replay import (
     replay_catalogue,
 )
 from optimizer.quality.evidence import Expectations
-from optimizer.wiring.build import journal
+from optimizer.wiring.installation.folders import journal
 from optimizer.wiring.product_settings import product_settings
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from providers.known_models import KnownModels

@@ -22,7 +22,8 @@ import analytics.ledger.ledger as ledger_module
 from analytics.database.bulk_write import RowWriter
 from analytics.encryption import UNREADABLE, decrypt, encrypt
 from analytics.models import CachedResponse, RequestRecord
-from optimizer.wiring.build import get_services, journal
+from optimizer.wiring.build import get_services
+from optimizer.wiring.installation.folders import journal
 from tests.factories import CachedResponseFactory, RequestRecordFactory
 
 FIRST, SECOND = Fernet.generate_key().decode(), Fernet.generate_key().decode()

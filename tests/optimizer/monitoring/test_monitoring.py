@@ -127,7 +127,9 @@ class TestTraces:
         exporter = InMemorySpanExporter()
         tracer = Tracer(this_service(), exporter)
         telemetry = Telemetry(tracer, None)
-        monkeypatch.setattr("optimizer.wiring.build.configured_telemetry", lambda: telemetry)
+        monkeypatch.setattr(
+            "optimizer.wiring.installation.recording.configured_telemetry", lambda: telemetry
+        )
 
         def spans() -> list[Any]:
             tracer._provider.force_flush()

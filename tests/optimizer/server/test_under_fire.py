@@ -75,7 +75,9 @@ class Stumbling:
         noting = self._noting(events, prompt, model, usage)
         return Reply(chunks=noting, delay=delay, pause=WRITING / len(events))
 
-    def _noting(self, chunks: list[bytes], prompt: str, model: str, usage: Usage) -> Iterator[bytes]:
+    def _noting(
+        self, chunks: list[bytes], prompt: str, model: str, usage: Usage
+    ) -> Iterator[bytes]:
         """A stream is served once its last event has left."""
         yield from chunks
         self.served[prompt].append((model, usage))

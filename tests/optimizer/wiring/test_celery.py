@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from optimizer.wiring.build import periodic_tasks_of_installation
+from optimizer.wiring.installation.tasks import periodic_tasks_of_installation
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from tests.patience import PATIENCE, eventually
 

@@ -16,7 +16,8 @@ from analytics.models import ProviderKey
 from analytics.operation.model_switches import model_switch
 from analytics.operation.provider_keys import provider_key_add, provider_key_remove
 from analytics.privacy.reencryption import reencrypt
-from optimizer.wiring.build import get_services, installed_catalogue
+from optimizer.wiring.build import get_services
+from optimizer.wiring.installation.upstream import installed_catalogue
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from providers.chat import Chat
 from providers.registry import configured_keys

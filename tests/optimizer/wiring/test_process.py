@@ -14,7 +14,8 @@ import pytest
 from django.db import connection
 
 from analytics.ledger.ledger import Ledger
-from optimizer.wiring.build import get_services, journal
+from optimizer.wiring.build import get_services
+from optimizer.wiring.installation.folders import journal
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream
 from tests.fakes.wires import ANSWER, anthropic_message, anthropic_wire

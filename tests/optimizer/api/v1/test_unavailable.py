@@ -228,7 +228,7 @@ async def test_it_starts_and_goes_on_while_the_database_cannot_be_read(
             raise OperationalError("connection refused")
         return []
 
-    monkeypatch.setattr("optimizer.wiring.build.rules_load", load)
+    monkeypatch.setattr("optimizer.wiring.installation.deciding.rules_load", load)
     await start()
     services = get_services()
     read: list[bool] = []

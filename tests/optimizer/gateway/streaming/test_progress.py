@@ -12,7 +12,8 @@ from analytics.budgets.begun_calls import CallProgress, Proof, proof_of
 from analytics.ledger.lost_calls import LOST, calls_settle
 from analytics.models import BudgetHold, RequestRecord
 from optimizer.gateway.streaming import progress
-from optimizer.wiring.build import begun_calls_folder, get_services
+from optimizer.wiring.build import get_services
+from optimizer.wiring.installation.folders import begun_calls_folder
 from providers.token_estimates import estimate_thousandths, estimate_tokens
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider, Reply

@@ -1,0 +1,1 @@
+"""What this installation is built of: its folders, providers, ledger, routing and tasks."""
