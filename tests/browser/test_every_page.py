@@ -87,6 +87,10 @@ _EXAMINE = """async ([grave, only, place]) => {
   );
 }"""
 _WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_CUT_OFF = """() => [...document.querySelectorAll("fieldset :is(input, select, textarea, .help)")]
+  .filter((part) => part.offsetParent && part.getBoundingClientRect().right
+    > part.closest("fieldset").getBoundingClientRect().right)
+  .map((part) => part.id || part.className)"""
 _FIRST_ROW = "() => document.querySelector('#result_list tbody tr :is(th, td) a')?.pathname ?? ''"
 
 
@@ -120,6 +124,8 @@ def problems(page: Page) -> Iterator[str]:
         page.set_viewport_size({"width": width, "height": height})
         if wider := _wider(page):
             yield f"{width} px: {wider} px too wide"
+        if cut_off := page.evaluate(_CUT_OFF):
+            yield f"{width} px: cut off at the right: {', '.join(cut_off)}"
         for scheme, usual in (("light", _USUAL), ("dark", ["color-contrast"])):
             page.emulate_media(color_scheme=scheme)
             page.evaluate(SETTLED)
