@@ -18,7 +18,7 @@ from benchmarks.gateway.servers import LOAD_CORES, UNSET, Server, started
 
 OURS = "AI Cost Optimizer"
 LITELLM = "LiteLLM"
-LITELLM_VERSION = "1.110.2"
+LITELLM_VERSION = "1.108.7"
 PORTKEY = "Portkey's gateway"
 PORTKEY_VERSION = "1.15.2"
 RAW = "raw ASGI and aiohttp"
