@@ -327,7 +327,7 @@ def build_services() -> Services:
         silence=Silence(product.max_concurrent_requests // 2),
         tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
-    caller.guard = configured_guard(_guard_settings(product), caller)
+    caller.guard = guard = configured_guard(_guard_settings(product), caller)
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     keys = SharedKeys(registry.key_pools(), product.shared_store)
     members = SharedMembers(registry.pools, product.shared_store)
@@ -475,6 +475,7 @@ def build_services() -> Services:
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
         most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,
+        guard=guard,
     )
     quality.watch = routing.watch
     deferral, lane = batch_lane(
