@@ -23,8 +23,9 @@ async def within_rails(request: GatewayRequest, guard: GuardRails) -> GatewayReq
     Where a rail puts values into answers, a question that holds some has no hits by meaning.
     """
     semantic_key = request.semantic_key
-    if semantic_key and await asyncio.to_thread(_has_values, request.prompt, guard):
-        semantic_key = ""
+    if semantic_key:
+        has_values = await asyncio.to_thread(_has_values, request.prompt, guard)
+        semantic_key = "" if has_values else semantic_key
     return replace(
         request,
         cache_key=scoped_cache_key(request.cache_key, guard.fingerprint),
