@@ -142,6 +142,16 @@ class RateLimited(ProviderError):
     retryable = True
 
 
+class MembersBusy(RateLimited):
+    """All members of a pool that may answer have as many calls as they may; none was made."""
+
+    retryable = False
+
+    def __init__(self, provider: str) -> None:
+        words = "was not called: all members of its pool have as many calls as they may"
+        super().__init__(provider, words, retry_after=1.0)
+
+
 class ProviderUnavailable(ProviderError):
     """5xx: the provider has an internal failure."""
 

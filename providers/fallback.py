@@ -15,6 +15,7 @@ from providers.errors import (
     CircuitOpen,
     ContentBlocked,
     EmptyCompletion,
+    MembersBusy,
     ModelNotFound,
     PermissionDenied,
     ProviderError,
@@ -48,6 +49,8 @@ class ResiliencePolicy:
     ``retries`` follow the first call of the same model, ``max_calls`` is for all models.
     ``breaker_failures`` within ``breaker_window`` stop calls of a provider for
     ``breaker_seconds``. ``deadline``, in seconds, is for the whole request with all its models.
+    ``place_wait`` are the seconds that a call waits for a place where all members of a pool have as
+    many calls as they may, and no other provider may answer.
     """
 
     retries: int = 1
@@ -56,6 +59,7 @@ class ResiliencePolicy:
     breaker_window: float = 60.0
     breaker_seconds: float = 30.0
     deadline: float = 600.0
+    place_wait: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class FallbackState:
     pool: MemberPool | None = None
     member: Member | None = None
     tried: set[str] = field(default_factory=set)
+    _found_busy: bool = False
     _rejections: int = 0
     _spent: set[str] = field(default_factory=set)
     _limited: list[tuple[str, str]] = field(default_factory=list)
@@ -119,6 +124,15 @@ class FallbackState:
         self.pool = self.member = None
         self.tried.clear()
         return True
+
+    @property
+    def place_wait(self) -> float:
+        """The seconds to wait for a place in the pool: none where another provider may answer."""
+        provider, _ = self.current
+        others = any(name != provider for name, _ in self.remaining)
+        if self._found_busy or (others and self.calls < self.policy.max_calls):
+            return 0.0
+        return self.policy.place_wait
 
     def choose_member(self, error: ProviderError) -> bool:
         """Return whether another member of the pool is to be called after ``error``."""
@@ -206,8 +220,9 @@ class FallbackState:
         """Draw the conclusions of a call that failed: for this request, and for others."""
         provider, model = self.current
         if not self.running:  # it was not called
-            if isinstance(error, CircuitOpen):
+            if isinstance(error, (CircuitOpen, MembersBusy)):
                 self._spent.add(provider)
+            self._found_busy |= isinstance(error, MembersBusy)
             return
         if self.service_tier:
             self._learn_of_tier(error)

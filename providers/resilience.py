@@ -477,13 +477,14 @@ class ResilientCaller:
         authorize: AuthorizeCall | None,
     ) -> Made:
         provider, model = state.current
+        pooled: PooledCall | None = None
         try:
             if not self.serves(provider, model):
                 raise SwitchedOff(provider, "was switched off, or its key was removed")
             if state.cooldowns.models:
                 state.refuse_limited()
             if self.pools or state.summary.residency:
-                make = self._where_allowed(state, make)
+                make, pooled = await self._where_allowed(state, make)
             seconds = state.circuits.admit(provider, model)
             silence = self.tiers.silence if state.service_tier else self.silence
             waiting = silence.call(provider, state.summary.caller)
@@ -508,25 +509,31 @@ class ResilientCaller:
             state.learn(error)
             state.running = False
             raise
+        finally:
+            if pooled is not None:
+                pooled.leave()
         state.running = False
         return made
 
-    def _where_allowed(self, state: FallbackState, make: Make[Made]) -> Make[Made]:
-        """Return what calls a member of the provider's pool, ``make`` itself if it has none.
+    async def _where_allowed(
+        self, state: FallbackState, make: Make[Made]
+    ) -> tuple[Make[Made], PooledCall | None]:
+        """Return what calls a member of the provider's pool, and its call.
 
-        Raises :class:`OutsideResidency` if nothing of the provider may have the request's data.
+        They are ``make`` itself and ``None`` without a pool. Raises :class:`OutsideResidency` if
+        nothing of the provider may have the request's data, and :class:`MembersBusy`.
         """
         provider, _ = state.current
         pool, residency = self.pools.get(provider), state.summary.residency
         if pool is None:
             self.must_stay_within(provider, residency)
-            return make
-        call = PooledCall.of(pool, state)
+            return make, None
+        call = await PooledCall.of(pool, state)
 
         def by_member(_: Provider, model: str, state: FallbackState) -> Awaitable[Made]:
             return call.answer(make(call.member.client, model, state))
 
-        return by_member
+        return by_member, call
 
     def _check_permission(self, state: FallbackState) -> None:
         """Raise the error of ``may_call``; after a call, it ends the fallback and is no failure."""

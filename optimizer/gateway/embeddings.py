@@ -19,9 +19,11 @@ from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
 from optimizer.domain.result import CompletionResult, OutsideRegions
+from optimizer.gateway.guardrails.body_texts import texts_in
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.policies.rules import ActiveRules
 from providers.chat import Chat
 from providers.completion import Choice, Completion, embedded_tokens, most_embedded_tokens
 from providers.embedding import Embedder, is_large_input
@@ -44,7 +46,9 @@ class EmbeddingService:
         caller: ResilientCaller,
         accounting: Accounting,
         budgets: Budgets | None = None,
+        rules: ActiveRules | None = None,
     ) -> None:
+        self._rules = rules
         self._names = names
         self._caller = caller
         self._accounting = accounting
@@ -85,11 +89,10 @@ class EmbeddingService:
             raise UnknownModel(
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
-        residency = options.residency | client.residency
-        chain = kept_within(self._caller, chain, residency)
-        analyze = partial(_analyzed, model, body, options, request_id, client)
+        analyze = partial(self._analyzed, model, body, options, request_id, client)
         large = is_large_input(body)
-        analyzed = await asyncio.to_thread(analyze) if large else analyze()
+        analyzed, residency = await asyncio.to_thread(analyze) if large else analyze()
+        chain = kept_within(self._caller, chain, residency)
         decision = named_decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
         reservation = None
@@ -122,6 +125,22 @@ class EmbeddingService:
         )
         recorded = await self._unfinished.record(call, recording)
         return answer.body, recorded.result
+
+    def _analyzed(
+        self,
+        model: str,
+        body: Mapping[str, Any],
+        options: RequestOptions,
+        request_id: uuid.UUID,
+        client: Client,
+    ) -> tuple[AnalyzedRequest, frozenset[str]]:
+        """Return the analyzed request, and the regions that its data must not leave."""
+        analyzed = _analyzed(model, body, options, request_id, client)
+        residency = options.residency | client.residency
+        if self._rules is not None and self._rules.bind_regions:
+            text = "\n".join(texts_in(body))
+            residency |= self._rules.residency(analyzed.request, analyzed.analysis, text)
+        return analyzed, residency
 
 
 def _sizes(body: Mapping[str, Any]) -> tuple[int, int]:

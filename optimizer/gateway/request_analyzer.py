@@ -13,6 +13,8 @@ from optimizer.domain.request import (
     left_to_routing,
     within_regions,
 )
+from optimizer.gateway.guardrails.cache_bounds import within_rails
+from optimizer.gateway.guardrails.guard import GuardRails
 from optimizer.policies.autopilot import ActiveAutopilot
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
@@ -24,7 +26,7 @@ class RequestAnalyzer:
     """Returns requests with all that is known about them before a model is chosen.
 
     ``caching`` is whether answers are cached at all. ``bounded`` returns whether a request's
-    completion needs a limit on its tokens.
+    completion needs a limit on its tokens. ``guard`` are the guard rails that stand before calls.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class RequestAnalyzer:
         *,
         caching: bool,
         bounded: Callable[[AnalyzedRequest], bool],
+        guard: GuardRails | None = None,
     ) -> None:
+        self._guard = guard
         self._rules = rules
         self._experiments = experiments
         self.autopilot = autopilot
@@ -44,6 +48,8 @@ class RequestAnalyzer:
 
     async def analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
         """Return what :meth:`analyze` does; a large chat is read on a thread."""
+        if self._guard is not None and self._caching:
+            request = await within_rails(request, self._guard)
         # It takes its time, in which the event loop serves others.
         if request.chat.large:
             return await asyncio.to_thread(self.analyze, request)

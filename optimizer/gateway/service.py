@@ -26,6 +26,7 @@ from optimizer.domain.request import (
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.follow_ups import NO_WATCHERS, FollowUps, Watchers
+from optimizer.gateway.guardrails.guard import GuardRails
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
@@ -87,6 +88,7 @@ class RoutingService:
         stream_limits: StreamLimits = STREAM_LIMITS,
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
+        guard: GuardRails | None = None,
     ) -> None:
         self._options = options
         self._accounting = accounting
@@ -109,6 +111,7 @@ class RoutingService:
             watchers.autopilot,
             caching=cache.on,
             bounded=self._selector.bounded,
+            guard=guard,
         )
         self._follow_ups = FollowUps(
             cache,

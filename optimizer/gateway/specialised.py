@@ -19,9 +19,11 @@ from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
 from optimizer.domain.result import CompletionResult, NotAllowed
 from optimizer.gateway.embeddings import afforded, kept_within, named_decision
+from optimizer.gateway.guardrails.body_texts import texts_in
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.policies.rules import ActiveRules
 from optimizer.shared.tasks import Background
 from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
@@ -63,7 +65,9 @@ class SpecialisedService:
         accounting: Accounting,
         budgets: Budgets,
         prices: PriceBook,
+        rules: ActiveRules | None = None,
     ) -> None:
+        self._rules = rules
         self._names = names
         self._caller = caller
         self._accounting = accounting
@@ -96,11 +100,14 @@ class SpecialisedService:
         :class:`analytics.ledger.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
-        residency = options.residency | client.residency
-        chain = self._chain(model, request, client, residency)
+        allowed = self._chain(model, request, client)
         prepare = partial(_prepared, model, request, options, request_id, client)
         large = len(request.text) > _LARGE_CHARACTERS or request.task == "rerank"
         analyzed, most, expected = await asyncio.to_thread(prepare) if large else prepare()
+        residency = options.residency | client.residency
+        if self._rules is not None and self._rules.bind_regions:
+            residency |= await asyncio.to_thread(_regions_of_rules, self._rules, analyzed, request)
+        chain = kept_within(self._caller, allowed, residency)
         decision = named_decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
         reservation = None
@@ -128,9 +135,7 @@ class SpecialisedService:
         recorded = await record.whole(answer, answer.usage)
         return Performed(answer, recorded.result)
 
-    def _chain(
-        self, model: str, request: SpecialisedRequest, client: Client, residency: frozenset[str]
-    ) -> list[ModelRef]:
+    def _chain(self, model: str, request: SpecialisedRequest, client: Client) -> list[ModelRef]:
         providers = self._caller.providers
         specs = [
             spec
@@ -146,7 +151,7 @@ class SpecialisedService:
         ]
         if not allowed:
             raise NotAllowed(f"This API key does not allow the model '{model}'.")
-        return kept_within(self._caller, allowed, residency)
+        return allowed
 
     def settled(self, usage: Usage, request: SpecialisedRequest, model: ModelRef) -> Usage:
         """Return ``usage`` with an estimate of what is not reported and decides the cost."""
@@ -195,6 +200,21 @@ class _Recording:
         )
         return await self.service._unfinished.record(call, recording)
 
+    async def nothing(self, stream: SpecialisedStream, error: ProviderError) -> None:
+        """Record a stream that ended with an error before its first piece.
+
+        Nobody knows whether it is charged.
+        """
+        attempt = Attempt(
+            stream.provider, stream.model, error.code, error.message, error.status,
+            member=stream.member,
+        )  # fmt: skip
+        attempts = [*self.attempts, attempt]
+        call = UnfinishedCall(
+            self.analyzed, self.started, attempts, self.decision, self.reservation
+        )
+        await self.service._unfinished.end(call, error, unpriced=True)
+
 
 @dataclass(slots=True, eq=False)
 class RecordedStream:
@@ -232,7 +252,7 @@ class RecordedStream:
                     else:
                         held = piece
             except ProviderError as error:
-                await self._record(error.code)
+                await self._fail(error)
                 raise
         await self._record()
         if held is not None:
@@ -248,6 +268,14 @@ class RecordedStream:
         await self.stream.close()
         await self._record(ClientGone.code)
 
+    async def _fail(self, error: ProviderError) -> None:
+        """Record the part that was delivered; where nothing was, a failure of unknown cost."""
+        if self._recording.first_piece is not None or error.usage is not None:
+            await self._record(error.code)
+        elif not self._ended:
+            self._ended = True
+            await self._recording.nothing(self.stream, error)
+
     async def _record(self, cut_off: str = "") -> None:
         if self._ended:
             return
@@ -258,6 +286,13 @@ class RecordedStream:
             # Nobody knows how much of it was made: all of it may be charged.
             usage = replace(usage, units=usually_used(self._recording.request).units)
         await self._recording.whole(stream, usage, cut_off)
+
+
+def _regions_of_rules(
+    rules: ActiveRules, analyzed: AnalyzedRequest, request: SpecialisedRequest
+) -> frozenset[str]:
+    text = "\n".join(texts_in(request.fields))
+    return rules.residency(analyzed.request, analyzed.analysis, text)
 
 
 def _prepared(

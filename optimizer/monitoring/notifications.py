@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 
@@ -24,7 +23,8 @@ from analytics.alerts.outbox import (
 )
 from analytics.models import Notification, NotificationChannel
 from analytics.models.notification_target import NotificationTarget
-from optimizer.monitoring.webhook_calls import webhook_client, webhook_post
+from optimizer.monitoring.webhook_calls import webhook_post
+from optimizer.monitoring.webhook_client import WebhookClient
 
 _SECONDS = 20.0
 """A pass ends after so long; what is left is sent by the next one."""
@@ -94,7 +94,7 @@ def channel_test(channel: NotificationChannel, message: Notice) -> list[str]:
 
 def _test(places: Sequence[tuple[str, _Place]], message: Notice) -> list[str]:
     async def post() -> list[str]:
-        async with webhook_client() as client:
+        async with WebhookClient() as client:
             return await asyncio.gather(
                 *(
                     webhook_post(client, place.address, _body(place, message), "test")
@@ -114,7 +114,7 @@ def _test(places: Sequence[tuple[str, _Place]], message: Notice) -> list[str]:
 async def _post_all(prepared: Sequence[tuple[_Place, _Batches]], ends_at: float) -> _Results:
     at_once = asyncio.Semaphore(_PLACES_AT_ONCE)
 
-    async def one_place(client: httpx.AsyncClient, place: _Place, batches: _Batches) -> _Results:
+    async def one_place(client: WebhookClient, place: _Place, batches: _Batches) -> _Results:
         error: str | None = ""
         results: _Results = []
         async with at_once:
@@ -129,7 +129,7 @@ async def _post_all(prepared: Sequence[tuple[_Place, _Batches]], ends_at: float)
                 results += [(row, error) for row in rows]
         return results
 
-    async with webhook_client() as client:
+    async with WebhookClient() as client:
         done = await asyncio.gather(*(one_place(client, *each) for each in prepared))
     return [result for results in done for result in results]
 

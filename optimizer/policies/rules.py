@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from optimizer.domain.client import Client
 from optimizer.domain.request import GatewayRequest, only_text
 from optimizer.shared.snapshot import Snapshot
+from providers.residency import NO_RESIDENCY
 from providers.toml_file import read_toml
 from routing.models import PromptAnalysis
 from routing.rule_parser import RuleError, read_rule
-from routing.rules import NO_EFFECT, Effect, Rule, Subject, effect_of
+from routing.rules import NO_EFFECT, Effect, Match, Rule, Subject, effect_of
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +95,51 @@ class ActiveRules:
         # Whether a request is text alone is found only where a rule asks for it.
         text_alone = self._asks_for_text and only_text(request.chat)
         return effect_of(self.rules, subject_of(request, analysis, text_alone=text_alone))
+
+    @property
+    def bind_regions(self) -> bool:
+        """Whether a rule names regions that data must not leave."""
+        return any(rule.residency for rule in self.rules)
+
+    def residency(
+        self, request: GatewayRequest, analysis: PromptAnalysis | None = None, text: str = ""
+    ) -> frozenset[str]:
+        """Return the regions that rules name for a request that is no chat, or is not routed.
+
+        ``text`` is all of its text, if that is more than its prompt.
+        """
+        if not self.bind_regions:
+            return NO_RESIDENCY
+        text_alone = self._asks_for_text and only_text(request.chat)
+        subject = subject_of(request, analysis or request.analyze(), text_alone=text_alone)
+        if text:
+            subject = replace(subject, prompt=text)
+        return effect_of(self.rules, subject).residency
+
+    def residency_of_unread(self, client: Client) -> frozenset[str]:
+        """Return the regions that rules may name for what is passed on without being read.
+
+        What is not known of it meets every condition.
+        """
+        if not self.bind_regions:
+            return NO_RESIDENCY
+        subject = Subject("", "", "", 0, datetime.now(UTC), client.user, client.tags)
+        known = (
+            replace(
+                rule,
+                match=Match(
+                    tags=rule.match.tags,
+                    users=rule.match.users if client.user else (),
+                    weekdays=rule.match.weekdays,
+                    since=rule.match.since,
+                    until=rule.match.until,
+                    zone=rule.match.zone,
+                ),
+            )
+            for rule in self.rules
+            if rule.residency
+        )
+        return effect_of(known, subject).residency
 
     def _weigh_text(self) -> None:
         self._asks_for_text = any(rule.match.only_text for rule in self.rules)

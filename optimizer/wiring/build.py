@@ -159,6 +159,7 @@ def build_services() -> Services:
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
         most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,
+        guard=upstream.guard,
     )
     quality.watch = routing.watch
     deferral, lane = batch_lane(
@@ -260,13 +261,13 @@ def build_services() -> Services:
             configured=lambda: any(name != "local" for name in upstream.registry.providers),
         ),
         connections=Connections(catalogue, os.environ, caller, options, routing),
-        embedding=EmbeddingService(names, caller, accounting, budgets),
-        specialised=SpecialisedService(names, caller, accounting, budgets, prices),
+        embedding=EmbeddingService(names, caller, accounting, budgets, deciding.rules),
+        specialised=SpecialisedService(names, caller, accounting, budgets, prices, deciding.rules),
         provider_objects=ProviderObjects(objects, recording.settlement, budgets, known),
         stored_responses=StoredResponses(
             objects, on=product.store_prompts == "full", mask=recording.mask
         ),
-        own_calls=OwnCalls(caller, accounting, budgets),
+        own_calls=OwnCalls(caller, accounting, budgets, deciding.rules),
         object_database=objects,
         keep_alive=keep_alive,
         deferral=deferral,

@@ -22,7 +22,7 @@ from providers.gemini.request import gemini_payload
 from providers.gemini.shapes import mend
 from providers.gemini.stream import GeminiStream
 from providers.gemini.thinking import efforts_of_model
-from providers.http.error_answer import LONGEST_RETRY_AFTER
+from providers.http.header_values import LONGEST_RETRY_AFTER
 from providers.http.wire import WireClient
 
 _RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,9}(?:\.\d{1,9})?)s"')

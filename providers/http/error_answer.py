@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -17,9 +15,9 @@ from providers.errors import (
     ProviderTimeout,
     error_for_status,
 )
+from providers.http.header_values import retry_after_seconds
 from providers.http.transport import was_sent
 
-LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _LONGEST_BODY = 256 * 1024
 # A shorter key is no secret; it may be part of any word.
@@ -86,28 +84,3 @@ def _words(reported: Any) -> str:
     if isinstance(reported, dict):
         message = reported.get("message") or _first(reported.get("detail"))
     return message[:_LONGEST_WORDS] if isinstance(message, str) else ""
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return ``Retry-After`` in seconds: a number or an HTTP date (RFC 9110, section 10.2.3).
-
-    OpenAI and Anthropic also send ``retry-after-ms``. The result is ``None`` if the header is
-    absent or unreadable, else from 0 seconds to a day.
-    """
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            seconds = float(milliseconds) / 1000
-        elif value := headers.get("retry-after"):
-            try:
-                seconds = float(value)
-            except ValueError:
-                when = parsedate_to_datetime(value)
-                when = when if when.tzinfo else when.replace(tzinfo=UTC)
-                seconds = (when - datetime.now(UTC)).total_seconds()
-        else:
-            return None
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if seconds != seconds:  # NaN
-        return None
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,6 +25,7 @@ from providers.http.exchange import (
     joined,
     make_connector,
 )
+from providers.http.proxies import Proxies, Proxy
 
 _WRITTEN_AT_ONCE = 1024 * 1024
 """Bytes. To write many megabytes at once copies them several times on the event loop."""
@@ -38,6 +40,7 @@ HTTP; it raises aiohttp's error instead."""
 # to httpx.ConnectTimeout too, so only the cause tells them apart.
 _NOT_CONNECTED = (
     aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
     httpx.UnsupportedProtocol,
@@ -85,7 +88,8 @@ class ConnectionSettings:
 class Target:
     """URL, headers and timeouts of a request, parsed once and used for many requests.
 
-    ``prepared`` is its POST once one was sent, ``None`` if aiohttp's session sends it.
+    ``prepared`` is its POST once one was sent, ``None`` if aiohttp's session sends it, as it does
+    through a ``proxy``.
     """
 
     url: URL
@@ -93,10 +97,13 @@ class Target:
     timeout: aiohttp.ClientTimeout
     prepared: PreparedPost | None = None
     is_prepared: bool = False
+    proxy: Proxy | None = None
 
-    def prepare(self, session: aiohttp.ClientSession) -> None:
-        """Set ``prepared``, for the process's ``session``."""
-        self.prepared = PreparedPost.of(self.url, self.headers, self.timeout, session)
+    def prepare(self, session: aiohttp.ClientSession, proxies: Proxies | None) -> None:
+        """Set ``proxy`` and ``prepared``, for the process's ``session``."""
+        self.proxy = None if proxies is None else proxies.of_url(self.url)
+        if self.proxy is None:
+            self.prepared = PreparedPost.of(self.url, self.headers, self.timeout, session)
         self.is_prepared = True
 
     @classmethod
@@ -145,6 +152,8 @@ class PooledTransport(AiohttpTransport):
     Building an httpx request and converting it for aiohttp took a third of the time of a call.
     """
 
+    proxies: Proxies | None = None
+
     async def send(self, method: str, target: Target, content: bytes | None) -> httpx.Response:
         """Return the response with an unread body. Raises ``CALL_FAILED``."""
         with map_aiohttp_exceptions():
@@ -157,7 +166,7 @@ class PooledTransport(AiohttpTransport):
         """
         if len(content) <= SMALL_BYTES:
             if not target.is_prepared:
-                target.prepare(self._session())
+                target.prepare(self._session(), self.proxies)
             if target.prepared is not None:
                 try:
                     return await exchange(target.prepared, content, most)
@@ -180,6 +189,9 @@ class PooledTransport(AiohttpTransport):
         data: bytes | _LargeBody | None = content
         if content is not None and len(content) > _WRITTEN_AT_ONCE:
             data = _LargeBody(content)
+        if self.proxies is not None and not target.is_prepared:
+            target.prepare(self._session(), self.proxies)
+        proxy = target.proxy
         return await self._session().request(
             method,
             target.url,
@@ -187,6 +199,8 @@ class PooledTransport(AiohttpTransport):
             headers=target.headers,
             timeout=target.timeout,
             allow_redirects=False,
+            proxy=None if proxy is None else proxy.url,
+            proxy_auth=None if proxy is None else proxy.auth,
         )
 
     def _session(self) -> aiohttp.ClientSession:
@@ -252,8 +266,13 @@ class HttpClient:
         await self.aclose()
 
 
-def make_transport(settings: ConnectionSettings) -> PooledTransport:
-    """Return a pooled transport on aiohttp, which was the fastest engine in our benchmarks."""
+def make_transport(
+    settings: ConnectionSettings, environment: Mapping[str, str] = os.environ
+) -> PooledTransport:
+    """Return a pooled transport on aiohttp, which was the fastest engine in our benchmarks.
+
+    It calls through the proxies that the ``environment`` names.
+    """
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -261,7 +280,9 @@ def make_transport(settings: ConnectionSettings) -> PooledTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    return PooledTransport(client=session)
+    transport = PooledTransport(client=session)
+    transport.proxies = Proxies.of(environment)
+    return transport
 
 
 def make_client(settings: ConnectionSettings) -> HttpClient:

@@ -13,18 +13,20 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from providers.completion import Usage
 from providers.errors import EmptyCompletion, ProviderError
 from providers.http.error_answer import call_failed
 from providers.http.streaming import json_messages
 from providers.http.transport import CALL_FAILED, client_headers
 from providers.http.wire import WireClient, as_json
 from providers.large_json import LARGE_BYTES
+from providers.openai.answer import upstream_error
 from providers.openai.dialect import SERVER, Dialect
 from providers.specialised.bounds import document_text
 from providers.specialised.requests import (
@@ -85,11 +87,21 @@ class SpecialisedClient(WireClient):
             text = raw.decode("utf-8", "replace")
         with self._reading:
             usage = read_used(request, body, text)
+            if body is not None and body.get("error"):
+                raise self._reported(body, usage)
             if body is not None:
                 if request.task in IMAGES and not body.get("data"):
                     raise EmptyCompletion(self.name, "returned no images", usage=usage)
                 raw, media_type = self._given(request, fields, body, raw, media_type)
         return SpecialisedAnswer(self.name, model, raw, media_type, usage, headers)
+
+    def _reported(self, report: dict[str, Any], usage: Usage) -> ProviderError:
+        """Return the error that an answer with status 200 reports, with what it says was used."""
+        error = upstream_error(self.name, report.get("error"))
+        error.usage = None if usage.unreported and usage.reported_cost is None else usage
+        if not self.holds_key(as_json(report)):
+            error.event = report
+        return error
 
     def _specialised_path(self, model: str, request: SpecialisedRequest) -> str:
         return f"/{request.task}"
@@ -198,6 +210,8 @@ class SpecialisedClient(WireClient):
         async with aclosing(json_messages(self.name, response)) as messages:
             async for name, text, data in messages:
                 used.add(data)
+                if data is not None and _is_error(name, data):
+                    raise self._reported(data, used.reported())
                 head = f"event: {name}\n" if name and name != "message" else ""
                 lines = text.replace("\n", "\ndata: ")
                 yield f"{head}data: {lines}\n\n".encode()
@@ -206,8 +220,10 @@ class SpecialisedClient(WireClient):
         self, response: httpx.Response, used: _UsedInStream
     ) -> AsyncGenerator[bytes, None]:
         async with aclosing(json_messages(self.name, response)) as messages:
-            async for _, _, data in messages:
+            async for name, _, data in messages:
                 used.add(data)
+                if data is not None and _is_error(name, data):
+                    raise self._reported(data, used.reported())
                 audio = (data or {}).get("audio")
                 if isinstance(audio, str) and audio:
                     try:
@@ -239,6 +255,17 @@ class _UsedInStream:
     def usage(self) -> Any:
         """Return what is known so far."""
         return read_used(self.request, self.body)
+
+    def reported(self) -> Usage:
+        """Return what the events have reported, with nothing of the request's own."""
+        return replace(read_used(self.request, self.body), units=None)
+
+
+def _is_error(name: str, event: Mapping[str, Any]) -> bool:
+    """Return whether an event reports that the answer failed, in any of the servers' forms."""
+    kind = event.get("type")
+    failed = isinstance(kind, str) and (kind == "error" or kind.endswith(".failed"))
+    return failed or name == "error" or bool(event.get("error"))
 
 
 def _is_json(media_type: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from providers.completion import Completion
@@ -23,10 +24,13 @@ Made = TypeVar("Made")
 class PooledCall:
     """One call of a pool's member. It ends once: by an answer, its stream's end, or an error.
 
+    It has a place of the member from the beginning; :meth:`leave` gives back that of a call that
+    is not made.
+
     ``tokens`` are those of its input. ``learns`` is whether an error says something of the member.
     """
 
-    __slots__ = ("_began", "_ended", "_learns", "_model", "_pool", "_tokens", "member")
+    __slots__ = ("_began", "_ended", "_learns", "_made", "_model", "_pool", "_tokens", "member")
 
     def __init__(
         self, pool: MemberPool, member: Member, model: str, tokens: int = 0, *, learns: bool = True
@@ -37,28 +41,29 @@ class PooledCall:
         self._tokens = tokens
         self._learns = learns
         self._began = 0.0
-        self._ended = True
+        self._made = self._ended = False
 
     @classmethod
-    def of(cls, pool: MemberPool, state: FallbackState) -> PooledCall:
+    async def of(cls, pool: MemberPool, state: FallbackState) -> PooledCall:
         """Return the call of the member that is to be called for a request.
 
-        Raises :class:`providers.errors.OutsideResidency`.
+        If all have as many as they may, it waits where no other provider may answer. Raises
+        :class:`providers.errors.OutsideResidency` and :class:`providers.errors.MembersBusy`.
         """
         summary, model = state.summary, state.current[1]
         chat = summary.chat
         tokens = chat.estimated_tokens() if chat is not None else 0
         state.pool, state.member = pool, None
-        state.member = pool.choose(
-            model, chat, summary.caller, summary.residency, state.tried, tokens
-        )
+        state.member = await pool.take(
+            model, chat, summary.caller, summary.residency, state.tried, tokens,
+            wait=state.place_wait,
+        )  # fmt: skip
         # That another service tier has no capacity says nothing of the member.
         return cls(pool, state.member, model, tokens, learns=not state.service_tier)
 
     async def answer(self, call: Awaitable[Made]) -> Made:
         """Return what ``call`` of the member delivers. Raises :class:`ProviderError`."""
-        self._began, self._ended = self._pool.clock(), False
-        self._pool.begins(self.member, self._model, self._tokens)
+        self._began, self._made = self._pool.clock(), True
         try:
             made = await call
         except ProviderError as error:
@@ -72,7 +77,7 @@ class PooledCall:
     def _answered(self, made: Made) -> Made:
         """Return what the member delivered, marked as its answer.
 
-        A chat's stream ends the call later; that of a specialised model counts as answered.
+        A stream ends the call later, but that of a specialised model counts as answered.
         """
         opened = self._pool.clock() - self._began
         self._pool.answers(self.member, self._model, self._began)
@@ -83,14 +88,34 @@ class PooledCall:
             return made
         if isinstance(made, Completion):
             self._measure(opened, made.usage.output_tokens)
-        self._end()
         if isinstance(made, SpecialisedStream):
-            read, priced = made.usage, self.member.priced
-            return changed(made, member=self.member.name, usage=lambda: priced(read()))
+            read, priced, close = made.usage, self.member.priced, made.close
+
+            async def close_and_end() -> None:
+                self._end()
+                await close()
+
+            return changed(
+                made,
+                member=self.member.name,
+                usage=lambda: priced(read()),
+                pieces=self._until_read(made.pieces),
+                close=close_and_end,
+            )
+        self._end()
         if isinstance(made, (Completion, Embeddings, SpecialisedAnswer)):
             usage = self.member.priced(made.usage)
             return changed(made, member=self.member.name, usage=usage)
         return made
+
+    async def _until_read(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield the pieces, and end the call behind the last one."""
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._end()
 
     def _fail(self, error: ProviderError) -> None:
         """End the call by the member's error."""
@@ -101,11 +126,17 @@ class PooledCall:
             self._pool.fails(self.member, self._model, self._began, error)
         self._end()
 
+    def leave(self) -> None:
+        """Give the place back if the call was not made."""
+        if not self._made and not self._ended:
+            self._ended = True
+            self._pool.give_back(self.member, self._model, self._tokens)
+
     def _end(self) -> None:
         """End the call."""
         if not self._ended:
             self._ended = True
-            self.member.busy -= 1
+            self._pool.end(self.member)
 
     def _measure(self, seconds: float, tokens: int) -> None:
         """Share the time of a whole answer between its beginning and its tokens."""

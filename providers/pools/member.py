@@ -85,10 +85,15 @@ class Member:
         spec = self.spec
         return residency <= spec.regions and (spec.models is None or model in spec.models)
 
+    @property
+    def has_place(self) -> bool:
+        """Whether it may have one more call in progress."""
+        most = self.spec.most_at_once
+        return most is None or self.busy < most
+
     def has_room(self, model: str, tokens: int, now: float) -> bool:
         """Return whether it may take one more call with so many tokens of input, by its limits."""
-        most = self.spec.most_at_once
-        if most is not None and self.busy >= most:
+        if not self.has_place:
             return False
         requests, left = self._requests.get(model), self._tokens.get(model)
         if requests is not None and not requests.allows(1, now):
@@ -102,6 +107,14 @@ class Member:
             requests.left -= 1
         if (left := self._tokens.get(model)) is not None:
             left.left -= tokens
+
+    def give_back(self, model: str, tokens: int) -> None:
+        """End a call that was not made."""
+        self.busy -= 1
+        if (requests := self._requests.get(model)) is not None:
+            requests.left += 1
+        if (left := self._tokens.get(model)) is not None:
+            left.left += tokens
 
     def note_limits(self, model: str, limits: RateLimitsLeft, now: float) -> None:
         """Take what the headers of an answer say is left."""

@@ -19,6 +19,7 @@ from providers.errors import (
     AuthenticationFailed,
     ConnectionFailed,
     InsufficientCredit,
+    MembersBusy,
     ModelNotFound,
     OutsideResidency,
     PermissionDenied,
@@ -29,6 +30,7 @@ from providers.errors import (
 )
 from providers.pools.choosing import chosen, conversation_of
 from providers.pools.member import Member
+from providers.pools.places import WaitingCalls
 from providers.pools.rate_headers import limits_left
 from providers.pools.spec import Choice
 from providers.residency import NO_RESIDENCY, residency_features
@@ -99,8 +101,9 @@ class MemberPool:
         self.members = tuple(members)
         self.on_change: Callable[[str, str, float], None] = lambda member, model, seconds: None
         self.clock = clock
-        self._choose: Choice = choose
+        self.choice: Choice = choose
         self._cooldowns = Cooldowns(clock)
+        self._waiting = WaitingCalls()
 
     def listen(self) -> None:
         """Take what the answers of the members say of their rate limits from now on."""
@@ -128,7 +131,8 @@ class MemberPool:
 
         ``tokens`` are the estimated ones of its input. Where no member is ready, it is the one that
         is spared for the shortest time. Raises :class:`providers.errors.OutsideResidency` if none
-        has the model within all regions of ``residency``.
+        has the model within all regions of ``residency``, and
+        :class:`providers.errors.MembersBusy` if all have as many calls in progress as they may.
         """
         able = [member for member in self.members if member.serves(model, residency)]
         if not able:
@@ -139,16 +143,55 @@ class MemberPool:
         if self._cooldowns.models:
             well = [member for member in fresh if self._is_well(member, model, now)]
         ready = [member for member in well if member.has_room(model, tokens, now)]
+        free = ready or [member for member in well or fresh if member.has_place]
+        if not free:
+            raise MembersBusy(self.provider)
         conversation = b"" if chat is None else conversation_of(chat, tokens, caller)
-        if ready or well:
-            return chosen(ready or well, self._choose, model, conversation, now)
-        return min(fresh, key=lambda member: (self.spared_for(member, model), member.failed))
+        if well:
+            return chosen(free, self.choice, model, conversation, now)
+        return min(free, key=lambda member: (self.spared_for(member, model), member.failed))
+
+    async def take(
+        self,
+        model: str,
+        chat: Chat | None,
+        caller: str,
+        residency: frozenset[str],
+        tried: Collection[str] = (),
+        tokens: int = 0,
+        *,
+        wait: float = 0.0,
+    ) -> Member:
+        """Return the member that :meth:`choose` names once its call has begun.
+
+        Where none has a place, it waits ``wait`` seconds for one. Raises what :meth:`choose` does.
+        """
+
+        def begun() -> Member:
+            member = self.choose(model, chat, caller, residency, tried, tokens)
+            self.begins(member, model, tokens)
+            return member
+
+        return await self._waiting.take(
+            begun, wait, lambda member: self.give_back(member, model, tokens)
+        )
+
+    def give_back(self, member: Member, model: str, tokens: int) -> None:
+        """End a call that has begun here and was not made."""
+        member.give_back(model, tokens)
+        member.probing_until = 0.0
+        self._waiting.hand_on()
+
+    def end(self, member: Member) -> None:
+        """End a call that was made."""
+        member.busy -= 1
+        self._waiting.hand_on()
 
     def has_another(
         self, model: str, residency: frozenset[str], tried: Collection[str], error: ProviderError
     ) -> bool:
         """Return whether a member that was not tried may answer where one failed so."""
-        if not isinstance(error, _ANOTHER_MAY_ANSWER):
+        if not isinstance(error, _ANOTHER_MAY_ANSWER) or isinstance(error, MembersBusy):
             return False
         return any(m.name not in tried and m.serves(model, residency) for m in self.members)
 

@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from providers.http.header_values import plain_number
+
 _UNSAID_RESET = 10.0
 """Seconds for which a remainder holds that comes without a time: Azure counts in such windows."""
 _LONGEST_RESET = 24 * 3600.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|ns|h|m|s|d)")
 _SECONDS = {
     "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9,
 }  # fmt: skip
@@ -76,23 +78,20 @@ def _anthropic(headers: Mapping[str, str], kind: str) -> Remaining | None:
 
 def _count(text: str | None) -> int | None:
     """Return a number of zero or more; -1 and whatever is no number says nothing."""
-    if text is None or not text.strip().isdecimal() or len(text) > 15:
-        return None
-    return int(text)
+    number = plain_number(text)
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def _duration(text: str) -> float:
     """Return the seconds of "6m0s", "12ms" or "7"."""
     text = text.strip()
-    if not text or len(text) > 40:
-        return _UNSAID_RESET
-    try:
-        return _bounded(float(text)) or _UNSAID_RESET
-    except ValueError:
-        parts = _DURATION.findall(text)
+    number = plain_number(text)
+    if number is not None:
+        return _usable(number) or _UNSAID_RESET
+    parts = _DURATION.findall(text) if len(text) <= 40 else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return _UNSAID_RESET
-    return _bounded(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    return _usable(sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
 
 def _until(text: str) -> float:
@@ -103,8 +102,9 @@ def _until(text: str) -> float:
         return _UNSAID_RESET
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    return _bounded((at - datetime.now(UTC)).total_seconds())
+    return _usable((at - datetime.now(UTC)).total_seconds())
 
 
-def _bounded(seconds: float) -> float:
-    return max(0.0, seconds) if seconds <= _LONGEST_RESET else _LONGEST_RESET
+def _usable(seconds: float) -> float:
+    """Return the seconds to a reset; one in more than a day is no time of this form."""
+    return max(0.0, seconds) if seconds <= _LONGEST_RESET else _UNSAID_RESET

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from providers.http.header_values import retry_after_seconds
 from providers.statements.lines import StatementError
 
 _TIMEOUT = 60.0
@@ -79,7 +80,8 @@ class ReportClient:
                     raise StatementError(f"{path}: {problem}. {self._key_hint}")
                 if response.status_code != 429 and response.status_code < 500:
                     raise StatementError(f"{path}: {problem}. {_reason(response)}".strip())
-                pause = _retry_after(response, 2.0**attempt)
+                wait = retry_after_seconds(response.headers)
+                pause = 2.0**attempt if wait is None else wait
             if attempt + 1 < _ATTEMPTS:
                 self._wait(min(pause, _LONGEST_WAIT))
         raise StatementError(f"{path}: {problem}, {_ATTEMPTS} times.")
@@ -95,13 +97,6 @@ def _document(content: bytes, path: str) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("data"), list):
         raise StatementError(f"{path} answered with JSON of another shape: no list of data.")
     return document
-
-
-def _retry_after(response: httpx.Response, default: float) -> float:
-    try:
-        return max(float(response.headers.get("retry-after", default)), 0.0)
-    except ValueError:
-        return default
 
 
 def _reason(response: httpx.Response) -> str:

@@ -12,20 +12,24 @@ from optimizer.api.http.endpoint import ApiRequest
 from optimizer.domain.request import RESIDENCY_HEADER, residency_of
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
 from optimizer.gateway.provider_objects.objects import ProviderObjects
+from optimizer.policies.rules import ActiveRules
 from optimizer.wiring.services import Services
 
 
 class TokenCountEndpoint(WireEndpoint):
     """Reads a request as one for an answer, and counts its tokens. This is free."""
 
-    def __init__(self, chat_requests: ChatRequestBuilder, objects: ProviderObjects) -> None:
+    def __init__(
+        self, chat_requests: ChatRequestBuilder, objects: ProviderObjects, rules: ActiveRules
+    ) -> None:
+        self._rules = rules
         self._chat_requests = chat_requests
         self._objects = objects
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests, services.provider_objects)
+        return cls(services.chat_requests, services.provider_objects, services.rules)
 
     def query(self, api_request: ApiRequest) -> ChatQuery:
         """Return the chat that the request asks for."""
@@ -43,7 +47,19 @@ class TokenCountEndpoint(WireEndpoint):
             | query.options.residency
             | residency_of(api_request.header(RESIDENCY_HEADER))
         )
+        if self._rules.bind_regions:
+            residency |= await asyncio.to_thread(self._regions_of_rules, query, api_request)
         return await self._chat_requests.count_tokens(query, residency)
+
+    def _regions_of_rules(self, query: ChatQuery, api_request: ApiRequest) -> frozenset[str]:
+        request = self._chat_requests.build(
+            query,
+            endpoint=self.name,
+            request_id=api_request.request_id,
+            client=api_request.client,
+            header=api_request.header,
+        )
+        return self._rules.residency(request)
 
     def _large_query(self, api_request: ApiRequest) -> ChatQuery:
         query = self.query(api_request)

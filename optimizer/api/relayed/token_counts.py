@@ -22,7 +22,7 @@ from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
 from optimizer.api.openai.responses.request import read_response_query
-from optimizer.domain.request import GatewayRequest, residency_of_request
+from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.provider_objects.compaction import OtherWire, OwnCalls, PassedAnswer
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
@@ -91,7 +91,7 @@ class InputTokensEndpoint(_OwnCallEndpoint):
                 raise OtherWire(request.requested_model)  # nothing is sent past the guard rails
             answer = await self.own_calls.pass_on(
                 "/responses/input_tokens", api_request.data, model,
-                large=api_request.large, residency=residency_of_request(request),
+                large=api_request.large, residency=await self.own_calls.residency(request),
             )  # fmt: skip
             return _reply(answer)
         except OtherWire:

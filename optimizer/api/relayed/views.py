@@ -115,7 +115,10 @@ def _check_may_send(call: RelayedCall, action: Action) -> None:
     if action in {"create", "change"} and caller.guard is not None:
         raise NotAllowed(PASSED_UNREAD)
     named = residency_of(call.request.headers.get(RESIDENCY_HEADER, ""))
-    if residency := call.client.residency | named:
+    residency = call.client.residency | named
+    if action in {"create", "change"}:
+        residency |= call.services.rules.residency_of_unread(call.client)
+    if residency:
         caller.must_stay_within(call.provider.name, residency)
 
 

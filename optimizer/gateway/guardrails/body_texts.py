@@ -25,6 +25,8 @@ _LEFT_ALONE = frozenset({
     "thoughtSignature", "thought_signature", "encrypted_content", "image_url", "file_data", "url",
     "inlineData", "inline_data", "source", "reasoning", "reasoning_details", "input_audio",
 })  # fmt: skip
+_UNREAD = frozenset({"user", "safety_identifier", "metadata", "labels", "client_metadata"})
+"""Fields of a body that no model reads."""
 _SEALED = frozenset({"thinking", "redacted_thinking", "reasoning", "compaction"})
 
 
@@ -65,18 +67,31 @@ def texts_in(value: Any) -> list[str]:
     return texts
 
 
-def changed_chat(chat: Chat, change: Change) -> Chat:
-    """Return a chat with the texts of people changed, in its messages and in its source."""
+def changed_chat(chat: Chat, change: Change, unread: Change) -> Chat:
+    """Return a chat with the texts of people changed, in its messages and in its source.
+
+    ``unread`` changes those that no model reads.
+    """
     messages = tuple(changed_message(message, change) for message in chat.messages)
     source = chat.source
     if source is not None:
-        body = changed_body(source.body, change)
+        body = _changed_fields(source.body, change, unread)
         source = source if body is source.body else changed(source, body=body)
     same = all(new is old for new, old in zip(messages, chat.messages, strict=True))
-    user = change(chat.user) if chat.user else chat.user
+    user = unread(chat.user) if chat.user else chat.user
     if same and source is chat.source and user == chat.user:
         return chat
     return changed(chat, messages=chat.messages if same else messages, source=source, user=user)
+
+
+def _changed_fields(body: Mapping[str, Any], change: Change, unread: Change) -> Mapping[str, Any]:
+    hidden = {name: value for name, value in body.items() if name in _UNREAD}
+    if not hidden:
+        fields: Mapping[str, Any] = changed_body(body, change)
+        return fields
+    read = {name: value for name, value in body.items() if name not in _UNREAD}
+    new = {**changed_body(read, change), **changed_body(hidden, unread)}
+    return body if all(new[name] is body[name] for name in body) else {n: new[n] for n in body}
 
 
 def changed_message(message: Message, change: Change) -> Message:

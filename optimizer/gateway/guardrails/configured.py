@@ -45,6 +45,7 @@ def configured_guard(settings: GuardSettings, caller: ResilientCaller) -> GuardR
             load_find(settings.personal_data),
             restores=settings.restore,
             fails_open=PersonalDataRail.name in settings.fail_open,
+            finder=settings.personal_data,
         ),
         ModerationRail.name: lambda: _moderation(settings, caller),
     }

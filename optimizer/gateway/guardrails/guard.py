@@ -41,6 +41,8 @@ class GuardRails:
 
     def __init__(self, rails: Sequence[Rail], hold_seconds: float = 600.0) -> None:
         self.rails = tuple(rails)
+        self.fingerprint = "\0".join(f"{rail.name} {rail.fingerprint}" for rail in rails)
+        """What cached answers must have been made under."""
         self._hold_seconds = hold_seconds
 
     async def whole(

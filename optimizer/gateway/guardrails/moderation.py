@@ -59,10 +59,15 @@ class ModerationRail:
         self._model = model
         self._thresholds = thresholds
         self._seconds = seconds
+        self.fingerprint = f"{model} {sorted(thresholds.items())} {sorted(stages)}"
 
     def begin(self) -> ModerationRail:
         """Return the rail itself: it remembers nothing of a call."""
         return self
+
+    def puts_back(self, text: str) -> bool:
+        """Return that answers get no values."""
+        return False
 
     async def check_input(self, chat: Chat) -> tuple[Chat, RailFinding]:
         """Return the chat, and what the model says of what came in last."""

@@ -31,15 +31,21 @@ _KIND = re.compile(r"[^A-Z0-9_]")
 
 
 class PersonalDataRail:
-    """Masks what ``find`` finds in a text. With ``restores``, answers get the values back."""
+    """Masks what ``find`` finds in a text. With ``restores``, answers get the values back.
+
+    ``finder`` is the name of ``find``.
+    """
 
     name = "personal_data"
     checks_output = False
     holds_streams = False
     spares: frozenset[str] = frozenset()
 
-    def __init__(self, find: Find, *, restores: bool = True, fails_open: bool = False) -> None:
+    def __init__(
+        self, find: Find, *, restores: bool = True, fails_open: bool = False, finder: str = ""
+    ) -> None:
         self.fails_open = fails_open
+        self.fingerprint = f"{finder} {'restored' if restores else 'placeholders'}"
         self._restores = restores
         self._find = find
         self._salt = secrets.token_bytes(16)
@@ -49,6 +55,10 @@ class PersonalDataRail:
     def begin(self) -> PersonalDataCall:
         """Return the rail at work for one call."""
         return PersonalDataCall(self.data_in, restores=self._restores)
+
+    def puts_back(self, text: str) -> bool:
+        """Return whether the answer to ``text`` gets values back that are in it."""
+        return self._restores and bool(text and self.data_in(text))
 
     def data_in(self, text: str) -> tuple[PersonalDatum, ...]:
         """Return the personal data in ``text``, in its order; safe for several threads."""
@@ -82,7 +92,7 @@ class PersonalDataCall:
     async def check_input(self, chat: Chat) -> tuple[Chat, RailFinding]:
         """Return the chat without personal data, and how much of which kind it had."""
         # The recognizers take milliseconds a page, in which the event loop serves others.
-        masked = await asyncio.to_thread(changed_chat, chat, self._masked)
+        masked = await asyncio.to_thread(changed_chat, chat, self._masked, self._hidden)
         return masked, self._finding()
 
     async def check_body(
@@ -108,28 +118,33 @@ class PersonalDataCall:
             return events
         return restored_events(events, self._values)
 
-    def _masked(self, text: str) -> str:
+    def _hidden(self, text: str) -> str:
+        """Mask what no model reads: its values are in no answer, which others may get."""
+        return self._masked(text, read=False)
+
+    def _masked(self, text: str, *, read: bool = True) -> str:
         data = self._find(text) if text else ()
         if not data:
             return text
         pieces, end = [], 0
         for datum in data:
-            pieces += [text[end : datum.start], self._placeholder(datum, text)]
+            pieces += [text[end : datum.start], self._placeholder(datum, text, read)]
             end = datum.end
         return "".join([*pieces, text[end:]])
 
-    def _placeholder(self, datum: PersonalDatum, text: str) -> str:
+    def _placeholder(self, datum: PersonalDatum, text: str, read: bool) -> str:
         kind = _KIND.sub("_", datum.kind.upper())[:32]
         value = text[datum.start : datum.end]
         placeholder = self._placeholders.get((kind, value))
         if placeholder is None:
             self._numbers[kind] += 1
             placeholder = self._placeholders[kind, value] = f"<{kind}_{self._numbers[kind]}>"
+        if read:
             self._values[placeholder] = value
         return placeholder
 
     def _finding(self) -> RailFinding:
-        if not self._values:
+        if not self._numbers:
             return RailFinding()
         detail = ", ".join(f"{count} {kind}" for kind, count in sorted(self._numbers.items()))
         return RailFinding("changed", detail)

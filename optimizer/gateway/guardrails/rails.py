@@ -63,10 +63,12 @@ class Rail(Protocol):
 
     ``checks_output`` is whether answers must pass it; ``holds_streams``, whether a stream waits
     for its end and its check. ``spares`` are the tasks that it does not stand before, by their path
-    below ``/v1``.
+    below ``/v1``. ``fingerprint`` names all of its settings that change what passes it, or how: a
+    cached answer is given only under the one under which it was made.
     """
 
     name: str
+    fingerprint: str
     fails_open: bool
     checks_output: bool
     holds_streams: bool
@@ -74,4 +76,8 @@ class Rail(Protocol):
 
     def begin(self) -> RailCall:
         """Return the rail at work for one call."""
+        ...
+
+    def puts_back(self, text: str) -> bool:
+        """Return whether the answer to ``text`` gets values from it; called on a thread."""
         ...

@@ -20,6 +20,7 @@ from optimizer.gateway.embeddings import afforded, named_decision
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.policies.rules import ActiveRules
 from providers.completion import Choice, Completion, complete_usage, lost_usage
 from providers.errors import ClientGone, ProviderError, error_for_status
 from providers.http.side_calls import SideCall
@@ -51,7 +52,14 @@ class PassedAnswer:
 class OwnCalls:
     """Calls of OpenAI's own API that are no chats but name a model."""
 
-    def __init__(self, caller: ResilientCaller, accounting: Accounting, budgets: Budgets) -> None:
+    def __init__(
+        self,
+        caller: ResilientCaller,
+        accounting: Accounting,
+        budgets: Budgets,
+        rules: ActiveRules | None = None,
+    ) -> None:
+        self._rules = rules
         self._caller = caller
         self._accounting = accounting
         self._budgets = budgets
@@ -61,6 +69,15 @@ class OwnCalls:
     def guarded(self) -> bool:
         """Whether guard rails stand before calls of models: these would pass them by."""
         return self._caller.guard is not None
+
+    async def residency(self, request: GatewayRequest) -> frozenset[str]:
+        """Return the regions that the request's data must not leave; rules name some, too."""
+        regions = residency_of_request(request)
+        if self._rules is None or not self._rules.bind_regions:
+            return regions
+        if request.chat.large:
+            return regions | await asyncio.to_thread(self._rules.residency, request)
+        return regions | self._rules.residency(request)
 
     async def drain(self) -> None:
         """Wait until all requests that ended without an answer are recorded."""
@@ -169,7 +186,7 @@ class OwnCalls:
         try:
             answer = await self.pass_on(
                 "/responses/compact", body, model,
-                large=request.chat.large, residency=residency_of_request(request),
+                large=request.chat.large, residency=await self.residency(request),
             )  # fmt: skip
             if answer.status >= 400:
                 error = error_for_status(model.provider, answer.status)

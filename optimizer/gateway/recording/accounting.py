@@ -53,6 +53,7 @@ _MODEL = attrgetter("provider", "model")
 # Other endings (such as a content filter's) may not occur again, so they are not given to others.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
 
+_PASSED = frozenset({"passed", "changed"})
 # The fields in which a client limits an answer, on the wires that do not require one.
 _LIMITS = frozenset(
     {"max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig"}
@@ -65,6 +66,11 @@ def _may_be_given_again(choice: Choice, chat: Chat) -> bool:
         return False  # cut off where the client set no limit: the next answer may be whole
     says_something = bool(choice.parts or choice.refusal)
     return says_something and choice.finish_reason in _CACHEABLE_ENDINGS
+
+
+def _passed(attempts: Sequence[Attempt]) -> bool:
+    """Return whether guard rails could check the call, and refused nothing of its answer."""
+    return all(one.rail is None or one.rail["verdict"] in _PASSED for one in attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ class Accounting:
         served = decision
         if (completion.provider, completion.model) != (decision.provider, decision.model):
             served = served_decision(decision, completion, attempts)
-        cacheable = analyzed.request.cache.write and not cut_off
+        cacheable = analyzed.request.cache.write and not cut_off and _passed(attempts)
         for choice in completion.choices:
             cacheable = cacheable and _may_be_given_again(choice, analyzed.request.chat)
         saved = self._saved_by_prompt_cache(completion, answer_cost)

@@ -96,14 +96,17 @@ class UnfinishedCalls:
         self._what = what
         self._background = Background()
 
-    async def end(self, call: UnfinishedCall, error: BaseException) -> BaseException:
+    async def end(
+        self, call: UnfinishedCall, error: BaseException, *, unpriced: bool = False
+    ) -> BaseException:
         """Settle ``call`` and return the exception to raise for its client.
 
-        A task that is being cancelled does not wait for it.
+        A task that is being cancelled does not wait for it. ``unpriced`` records the cost as
+        unknown.
         """
         if cancelled_from_within(error):
             error = CancelledWithin("The request was cancelled within the service.")
-        settling = self._background.run(self._settle(call, error))
+        settling = self._background.run(self._settle(call, error, unpriced=unpriced))
         if call.reservation is not None:
             call.reservation.hand_to(settling)
         if not isinstance(error, asyncio.CancelledError):
@@ -145,13 +148,15 @@ class UnfinishedCalls:
         """Wait until everything is settled."""
         await self._background.drain()
 
-    async def _settle(self, call: UnfinishedCall, error: BaseException) -> None:
+    async def _settle(
+        self, call: UnfinishedCall, error: BaseException, *, unpriced: bool = False
+    ) -> None:
         attempts = call.charged
         recorded = isinstance(error, RoutingUnavailable)
         # What guard rails found is no call, and costs nothing.
         called = any(attempt.rail is None for attempt in attempts)
         if not recorded and (called or not isinstance(error, _REFUSALS)):
-            recorded = await self._record(call, attempts, error)
+            recorded = await self._record(call, attempts, error, unpriced=unpriced)
         # What may have been charged and is recorded nowhere stays held.
         if call.reservation is not None and (recorded or not called):
             await call.reservation.release()
@@ -159,10 +164,14 @@ class UnfinishedCalls:
             await self._accounting.settle_tokens(call.analyzed, attempts)
 
     async def _record(
-        self, call: UnfinishedCall, attempts: Sequence[Attempt], error: BaseException
+        self,
+        call: UnfinishedCall,
+        attempts: Sequence[Attempt],
+        error: BaseException,
+        *,
+        unpriced: bool,
     ) -> bool:
         code, detail = _reason(attempts, error)
-        unpriced = False
         for _ in range(2):
             try:
                 await self._accounting.record_failure(

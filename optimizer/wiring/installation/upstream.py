@@ -11,6 +11,7 @@ from pathlib import Path
 
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.guardrails.configured import GuardSettings, configured_guard
+from optimizer.gateway.guardrails.guard import GuardRails
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.shared.pool_members import SharedMembers
 from optimizer.shared.spared_keys import SharedKeys
@@ -97,6 +98,7 @@ class Upstream:
     prices: PriceBook
     registry: ProviderRegistry
     caller: ResilientCaller
+    guard: GuardRails | None
     names: ModelNames
     abilities: AbilityTable | None
     circuits: SharedCircuits
@@ -118,6 +120,7 @@ def build_upstream(product: ProductSettings) -> Upstream:
         catalogue, os.environ, connection_settings(product), local=local_enabled(catalogue)
     )
     caller = _caller(product, registry, known)
+    caller.guard = guard = configured_guard(_guard_settings(product), caller)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     abilities = routing_abilities()
     keys = SharedKeys(registry.key_pools(), product.shared_store)
@@ -141,6 +144,7 @@ def build_upstream(product: ProductSettings) -> Upstream:
         prices=prices,
         registry=registry,
         caller=caller,
+        guard=guard,
         names=names,
         abilities=abilities,
         circuits=SharedCircuits(caller.circuits, registry.providers, product.shared_store),
@@ -160,10 +164,11 @@ def _caller(
         breaker_window=product.breaker_window,
         breaker_seconds=product.breaker_seconds,
         deadline=product.request_deadline,
+        place_wait=product.queue_seconds,
     )
     # One provider that hangs leaves half of the places to the others.
     most_silent = product.max_concurrent_requests // 2
-    caller = ResilientCaller(
+    return ResilientCaller(
         registry.providers,
         policy,
         known.lacks,
@@ -172,5 +177,3 @@ def _caller(
         silence=Silence(most_silent),
         tiers=TierLimits(silence=Silence(most_silent)),
     )
-    caller.guard = configured_guard(_guard_settings(product), caller)
-    return caller

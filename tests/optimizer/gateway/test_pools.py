@@ -215,6 +215,37 @@ async def test_specialised_models_stay_in_the_region_too(pooled: Pooled) -> None
     assert (await last_record()).member == "eu-1"
 
 
+async def test_a_rule_s_region_binds_what_is_no_chat_too(pooled: Pooled) -> None:
+    rule = RoutingRule(name="tagged", tags=["eu"], residency=["eu"], enabled=True)
+    await sync_to_async(rule.save)()
+    words = RoutingRule(name="words", texts=["ACME"], residency=["eu", "us"], enabled=True)
+    await sync_to_async(words.save)()
+    await sync_to_async(get_services().rules.refresh)()
+    tagged = {"optimizer": {"tags": ["eu"]}}
+    embedding = {"model": "text-embedding-3-small"}
+    moderation = {"model": "omni-moderation-latest"}
+    for _ in range(3):
+        for path, body in (
+            ("/v1/embeddings", {**embedding, "input": "Hello"}),
+            ("/v1/moderations", {**moderation, "input": "Hello"}),
+        ):
+            answer = await pooled.ask(path, **body, **tagged)
+            assert answer.status_code == 200, answer.text
+    assert pooled.asked()["us"] == 0
+    for path, body in (
+        ("/v1/embeddings", {**embedding, "input": ["Hello", "of Acme"]}),
+        ("/v1/moderations", {**moderation, "input": ["Hello", "of Acme"]}),
+    ):
+        answer = await pooled.ask(path, **body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "outside_residency")
+    # What is passed on unread may hold the words.
+    answer = await pooled.client.post(
+        "/v1/files", files={"file": ("a.txt", b"words")}, data={"purpose": "user_data"}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "outside_residency")
+    assert pooled.asked()["us"] == 0
+
+
 async def test_a_refusal_says_where_the_data_must_stay(pooled: Pooled) -> None:
     headers = {"x-optimizer-residency": "eu,us"}
     answer = await pooled.ask(headers=headers)

@@ -6,11 +6,14 @@ import base64
 import hashlib
 import hmac
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -22,9 +25,30 @@ from analytics.models import Alert, AlertRule, Notification, NotificationChannel
 from analytics.models.notification_target import check_address
 from optimizer.monitoring import notifications, webhook_calls
 from optimizer.monitoring.notifications import notifications_send
+from tests.fakes.certificates import certificate_of
 from tests.optimizer.monitoring.conftest import Hook
 
 pytestmark = pytest.mark.django_db
+NAME = "hooks.company.test"
+
+
+class Names:
+    """A name server that answers for :data:`NAME` with the addresses, one answer after another."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str | tuple[str, ...]) -> None:
+        self.asked = 0
+        usual = socket.getaddrinfo
+
+        def resolve(host: Any, port: Any, *more: Any, **options: Any) -> Any:
+            name = host.decode() if isinstance(host, bytes) else host
+            if name != NAME:
+                return usual(host, port, *more, **options)
+            answer = answers[min(self.asked, len(answers) - 1)]
+            self.asked += 1
+            addresses = (answer,) if isinstance(answer, str) else answer
+            return [place for one in addresses for place in usual(one, port, *more, **options)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 @pytest.fixture
@@ -186,6 +210,48 @@ class TestHosts:
         alerts(1, channel(address=url))
         assert notifications_send() == 0
         assert "own network" in Notification.objects.get().error
+
+    def test_the_address_that_was_checked_is_called(
+        self, hook: Hook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A name server that says another address the second time leads nowhere else."""
+        names = Names(monkeypatch, "127.0.0.1", "127.0.0.99")
+        port = hook.server.server_port
+        alerts(1, channel(address=f"http://{NAME}:{port}/hook"))
+        assert notifications_send() == 1
+        assert names.asked == 1
+        assert [headers["host"] for headers in hook.headers] == [f"{NAME}:{port}"]
+
+    def test_the_next_address_is_called_where_nothing_listens(
+        self, hook: Hook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Names(monkeypatch, ("127.0.0.99", "127.0.0.1"))
+        alerts(1, channel(address=f"http://{NAME}:{hook.server.server_port}/hook"))
+        assert notifications_send() == 1
+
+    def test_one_forbidden_address_of_several_forbids_the_call(
+        self, hook: Hook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Names(monkeypatch, ("127.0.0.1", "169.254.169.254"))
+        alerts(1, channel(address=f"http://{NAME}:{hook.server.server_port}/hook"))
+        assert notifications_send() == 0
+        assert not hook.told
+
+    @pytest.mark.parametrize("named", [NAME, "other.test"])
+    def test_the_certificate_must_be_that_of_the_name(
+        self, named: str, hook: Hook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        path = certificate_of(named, tmp_path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        seen: list[str | None] = []
+        context.sni_callback = lambda _, name, __: seen.append(name)
+        hook.server.socket = context.wrap_socket(hook.server.socket, server_side=True)
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        Names(monkeypatch, "127.0.0.1")
+        alerts(1, channel(address=f"https://{NAME}:{hook.server.server_port}/hook"))
+        assert notifications_send() == (named == NAME)
+        assert seen == [NAME]
 
     def test_only_the_listed_hosts_are_called(self, hook: Hook, settings: object) -> None:
         settings.ALERT_WEBHOOK_HOSTS = ["hooks.slack.com", hook.url.removesuffix("/hook")]

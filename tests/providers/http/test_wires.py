@@ -22,7 +22,7 @@ from providers.anthropic.client import AnthropicProvider
 from providers.chat import TOKENS_PER_MESSAGE, Chat, Tool
 from providers.completion import CompletionRequest, Usage
 from providers.gemini.client import GeminiProvider
-from providers.http.error_answer import retry_after_seconds
+from providers.http.header_values import retry_after_seconds
 from providers.http.transport import HttpClient
 from providers.http.wire import WireClient
 from providers.openai.client import OpenAIOwnProvider, OpenAIProvider
@@ -394,10 +394,16 @@ async def test_what_the_official_models_serialise_is_understood(http: HttpClient
     [
         ({}, None),
         ({"retry-after": "2.5"}, 2.5),
-        ({"retry-after": "-3"}, 0),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "-inf"}, None),
+        ({"retry-after": "1_0"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": "1e9"}, None),
+        ({"retry-after-ms": "inf", "retry-after": "9"}, 9),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
-        ({"retry-after": "1e9"}, 86400),
+        ({"retry-after": "999999999"}, 86400),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
     ],
 )

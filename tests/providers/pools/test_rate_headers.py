@@ -93,6 +93,23 @@ def test_durations(text: str, seconds: float) -> None:
     assert said.requests.seconds == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["nan", "inf", "-inf", "1e400", "-5", "1735689600", "1735689600000", "9" * 30 + "d", "٣"],
+)
+def test_a_time_that_is_odd_is_as_if_none_was_said(text: str) -> None:
+    unsaid = limits_left(AZURE)
+    said = limits_left({**AZURE, "x-ratelimit-reset-requests": text})
+    assert said == unsaid
+
+
+def test_a_reset_in_years_is_as_if_none_was_said() -> None:
+    said = limits_left(anthropic(datetime(2999, 1, 1, tzinfo=UTC)))
+    assert said is not None
+    assert said.requests is not None
+    assert said.requests.seconds <= 60
+
+
 @given(st.dictionaries(st.sampled_from([*OPENAI, *anthropic(datetime.now(UTC))]), st.text()))
 def test_whatever_they_say_nothing_breaks(headers: dict[str, str]) -> None:
     said = limits_left(headers)

@@ -125,6 +125,9 @@ async def _with_error(recorded: RecordedStream) -> AsyncGenerator[bytes, None]:
             async for piece in pieces:
                 yield piece
     except ProviderError as error:
+        if error.event is not None:  # in its own words
+            yield sse(error.event, "error")
+            return
         failure = failure_of(error)
         detail = {"message": failure.message, "code": failure.code, "type": "server_error"}
         yield sse({"type": "error", "error": {**detail, "param": None}}, "error")

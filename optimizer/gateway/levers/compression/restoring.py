@@ -2,8 +2,8 @@
 
 Each round is a call of its own to the same model, with a budget's money held for it. What the
 rounds before used stands beside the usage of the last one (``Usage.beside``), so that each is
-priced for itself. After :data:`MOST_ROUNDS` rounds, the model gets the client's own request, in
-which nothing is left out.
+priced for itself. After :data:`MOST_ROUNDS` rounds, or where the client would see nothing of them,
+the model gets the client's own request, in which nothing is left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from optimizer.gateway.levers.compression.answers import StreamMerger
@@ -39,7 +40,7 @@ from providers.completion import (
     Usage,
     estimated_usage,
 )
-from providers.errors import ConnectionLost
+from providers.errors import ConnectionLost, EmptyCompletion
 from providers.events import (
     Event,
     Finished,
@@ -57,6 +58,7 @@ from providers.tier_attempts import TierAttempt
 
 MOST_ROUNDS = 4
 _RESTORED = "restored"
+_USUAL_ENDINGS = frozenset({"stop", "tool_calls"})
 Keep = Callable[[Mapping[str, str]], Awaitable[object]]
 """Stores the hidden rounds of an answer, by its names."""
 
@@ -71,6 +73,7 @@ class Rounds:
     answers: list[Completion] = field(default_factory=list)
     hidden: list[HiddenRound] = field(default_factory=list)
     cut: Cut = NOTHING_SEEN
+    _asked_twice: bool = False
 
     def end(self, completion: Completion) -> bool:
         """Add the answer of a round; return whether it is the last one."""
@@ -78,7 +81,15 @@ class Rounds:
         parts = completion.choices[0].parts
         self.answers.append(completion)
         self.cut = seen(parts, self.cut)
-        if not calls or self.whole_again:
+        if self.whole_again:
+            # A call of a tool that is not there any more is no answer.
+            again = bool(calls) and self._is_empty(self.answers[-1:]) and not self._asked_twice
+            self._asked_twice = True
+            return not again
+        if not calls:
+            if self.hidden and self._is_empty(self.answers):
+                self.chat = self.asked
+                return False
             return True
         joined = any(isinstance(part, ToolCall) and not is_hidden(part) for part in parts)
         self.hidden.append(HiddenRound(self.cut, calls, joined))
@@ -90,6 +101,28 @@ class Rounds:
         messages = continued_chat(self.chat, completion, calls, self.sending.original)
         self.chat = self.sending.continued(self.chat, messages, completion, calls)
         return False
+
+    def after_failure(self, attempts: Sequence[Attempt]) -> bool:
+        """Return whether the model is asked again, as its last round had no answer in it."""
+        empty = bool(attempts) and attempts[-1].error == EmptyCompletion.code
+        if not empty or not self.hidden or self.whole_again:
+            return False
+        self.chat = self.asked
+        return True
+
+    @staticmethod
+    def _is_empty(answers: Sequence[Completion]) -> bool:
+        """Return whether the client sees nothing of answers that ended as usual."""
+        if answers[-1].choices[0].finish_reason not in _USUAL_ENDINGS:
+            return False
+        choices = [answer.choices[0] for answer in answers]
+        return not any(
+            choice.refusal
+            or any(isinstance(part, Opaque) for part in choice.parts)
+            or any(isinstance(part, Text) and part.text.strip() for part in choice.parts)
+            or any(isinstance(part, ToolCall) and not is_hidden(part) for part in choice.parts)
+            for choice in choices
+        )
 
     @property
     def whole_again(self) -> bool:
@@ -155,9 +188,14 @@ class RestoringCaller:
         rounds = Rounds(self._sending, self._asked, chat)
         paid: list[Attempt] = []
         while True:
-            completion = await self._caller.call(
-                chain, rounds.chat, attempts, authorize, caller, first=first
-            )
+            try:
+                completion = await self._caller.call(
+                    chain, rounds.chat, attempts, authorize, caller, first=first
+                )
+            except AllProvidersFailed:
+                if not rounds.after_failure(attempts):
+                    raise
+                continue
             first = None
             served = (completion.provider, completion.model)
             if rounds.end(completion):
@@ -196,10 +234,14 @@ class RestoringCaller:
         async def following(paid: Sequence[Attempt]) -> OpenStream:
             failed = [*attempts, *paid]
             before = len(failed)
+            opening = partial(self._caller.open_stream, [served])
             try:
-                return await self._caller.open_stream(
-                    [served], rounds.chat, failed, authorize, caller
-                )
+                try:
+                    return await opening(rounds.chat, failed, authorize, caller)
+                except AllProvidersFailed:
+                    if not rounds.after_failure(failed):
+                        raise
+                    return await opening(rounds.chat, failed, authorize, caller)
             except AllProvidersFailed as error:
                 words = "did not go on with its answer"
                 raise ConnectionLost(stream.provider, words) from error

@@ -455,6 +455,79 @@ async def test_a_stream_that_breaks_off_is_recorded_as_such(
     assert (record.status, record.cost) == ("partial", Decimal("0.00018"))
 
 
+ERROR = {"type": "server_error", "code": "server_error", "message": "The drawing failed."}
+PARTIAL = {"type": "image_generation.partial_image", "b64_json": PNG, "partial_image_index": 0}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "error", "error": ERROR},
+        {"error": ERROR},
+        {"type": "image_generation.failed", "error": ERROR},
+        {"type": "error", **{k: v for k, v in ERROR.items() if k != "type"}},
+    ],
+)
+async def test_an_error_in_a_stream_of_status_200_is_a_failure_of_unknown_cost(
+    event: dict[str, Any], http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    fake.next(Reply(chunks=[f"data: {json.dumps(event)}\n\n".encode()]))
+    answer = await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
+    assert answer.text.count("The drawing failed.") == 1
+    record = await record_of("images/generations")
+    assert (record.status, record.cost, record.price_basis) == ("error", None, "unknown")
+    assert record.error_code == "malformed_response"
+    assert len(record.attempts) == 1
+
+
+async def test_an_error_that_says_what_was_used_costs_that(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    event = {"type": "error", "error": ERROR, "usage": IMAGE_USAGE}
+    fake.next(Reply(chunks=[f"event: error\ndata: {json.dumps(event)}\n\n".encode()]))
+    await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
+    record = await record_of("images/generations")
+    assert (record.status, record.cost) == ("partial", IMAGE_COST)
+
+
+async def test_an_error_after_a_part_of_the_answer_leaves_a_partial_record(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    chunks = [
+        f"data: {json.dumps(event)}\n\n".encode()
+        for event in (PARTIAL, {"type": "error", "error": ERROR})
+    ]
+    fake.next(Reply(chunks=chunks))
+    answer = await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
+    assert "The drawing failed." in answer.text
+    record = await record_of("images/generations")
+    assert (record.status, record.error_code) == ("partial", "malformed_response")
+    assert record.usage_estimated
+
+
+async def test_speech_in_events_that_report_an_error_is_no_answer(
+    sdk: openai.AsyncOpenAI, fake: FakeProvider
+) -> None:
+    event = {"type": "error", "error": {**ERROR, "code": 503}}
+    fake.next(Reply(chunks=[f"data: {json.dumps(event)}\n\n".encode()]))
+    with pytest.raises((openai.APIError, httpx.HTTPError)):
+        await sdk.audio.speech.create(model="gpt-4o-mini-tts", voice="alloy", input="Good morning")
+    record = await record_of("audio/speech")
+    assert (record.status, record.cost) == ("error", None)
+
+
+async def test_a_whole_answer_that_reports_an_error_is_a_failure(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    fake.always(Reply({"error": ERROR}))
+    answer = await http.post(
+        "/v1/audio/transcriptions", files=SOUND, data={"model": "gpt-4o-transcribe"}
+    )
+    assert answer.status_code == 503
+    record = await record_of("audio/transcriptions")
+    assert record.status == "error"
+
+
 async def test_a_client_that_leaves_pays_for_what_it_asked(
     sdk: openai.AsyncOpenAI, fake: FakeProvider
 ) -> None:

@@ -273,6 +273,72 @@ async def test_rounds_that_fail_are_paid_for(
     assert rows[1].cost == rows[0].cost > 0, "what was refused costs nothing"
 
 
+def stubborn(agent: Agent, fake: FakeProvider, last: Sequence[Step], *, foreign: bool) -> None:
+    """Have the model ask for the original as long as it can, then once more if ``foreign``."""
+    asked_again = iter([True] if foreign else [])
+
+    def wire(asked: Asked) -> Reply:
+        if "optimizer_restore" in agent.sent_tools(asked):
+            return agent.answer(asked, restores()(asked))
+        if next(asked_again, False):
+            return agent.answer(asked, [("call", "r9", "optimizer_restore", {"id": "0" * 12})])
+        return agent.answer(asked, last)
+
+    fake.wire = wire
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["obeys", "asks-once-more"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("kind", AGENTS, ids=lambda kind: kind.__name__)
+async def test_a_model_that_asks_without_end_answers_the_client_s_own_request(
+    kind: type[Agent],
+    streamed: bool,
+    foreign: bool,
+    providers: dict[str, FakeProvider],
+    start: Start,
+) -> None:
+    agent, fake = kind(), providers[kind.fake]
+    scripted(agent, fake, [says(("call", "c1", "run", {"cmd": "test"}))])
+    client = await start()
+    await switch("on")
+    agent.person("Why?")
+    await agent.ask(client)
+    agent.results(("c1", LOG))
+    stubborn(agent, fake, [("text", "The disk is full.")], foreign=foreign)
+    seen = await agent.ask(client, streamed=streamed)
+    assert (seen_text(seen), seen_calls(seen)) == ("The disk is full.", [])
+    rows = [row async for row in RequestRecord.objects.order_by("created_at")]
+    assert rows[1].cost == (6 + foreign) * rows[0].cost > 0
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("tools", [False, True], ids=["no-tools", "tools"])
+@pytest.mark.parametrize("kind", [ClaudeAgent, OpenAIAgent], ids=lambda kind: kind.__name__)
+async def test_rounds_of_which_the_client_sees_nothing_are_no_answer(
+    kind: type[Agent],
+    tools: bool,
+    streamed: bool,
+    providers: dict[str, FakeProvider],
+    start: Start,
+) -> None:
+    """Claude may end its turn without a word once it has got a result."""
+    agent, fake = kind(tools=tools), providers[kind.fake]
+    scripted(agent, fake, [restores(), says(), says(("text", "The disk is full."))])
+    client = await start()
+    await switch("on")
+    agent.person(f"Why does this fail?\n```\n{LOG}\n```\nBe short.")
+    seen = await agent.ask(client, streamed=streamed)
+    assert seen_text(seen) == "The disk is full."
+    assert "optimizer_restore" not in agent.sent_tools(fake.asked[-1])
+    assert LOG in json.loads(json.dumps("\n".join(texts_in(agent.sent(fake.asked[-1])))))
+    record = await RequestRecord.objects.aget()
+    assert record.status == "ok"
+    assert record.cost
+    one = get_services().prices.cost(record.provider, record.model, Usage(20, 9))
+    assert one
+    assert record.cost > 2 * one
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 async def test_calls_that_fail_within_an_answer_are_recorded(
     streamed: bool, providers: dict[str, FakeProvider], start: Start

@@ -1,0 +1,115 @@
+"""The proxies that the environment names: ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY``.
+
+They are read as curl, Go and Python's clients read them: the lower-case name comes first.
+``NO_PROXY`` holds hosts with all that is below them, addresses, networks and ``*``, each with a
+port or without. This machine itself is reached without a proxy.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import aiohttp
+from yarl import URL
+
+logger = logging.getLogger(__name__)
+
+_SCHEMES = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy's address, and the credentials that stand in it."""
+
+    url: URL
+    auth: aiohttp.BasicAuth | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The proxies by the scheme of what is called through them, and what is called without."""
+
+    by_scheme: Mapping[str, Proxy]
+    without: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Proxies | None:
+        """Return the proxies of the environment, ``None`` if it names none that can be used."""
+        for_all = _variable(environment, "all_proxy")
+        named = {name: _variable(environment, f"{name}_proxy") or for_all for name in _SCHEMES}
+        by_scheme = {
+            scheme: proxy
+            for scheme, text in named.items()
+            if text and (proxy := _read(text)) is not None
+        }
+        entries = _variable(environment, "no_proxy").replace(",", " ").split()
+        return cls(by_scheme, tuple(entry.lower() for entry in entries)) if by_scheme else None
+
+    def of_url(self, url: URL) -> Proxy | None:
+        """Return the proxy through which ``url`` is called, ``None`` for none."""
+        proxy, host = self.by_scheme.get(url.scheme), (url.host or "").lower().rstrip(".")
+        if proxy is None or _is_this_machine(host):
+            return None
+        if any(_names(entry, host, url.port) for entry in self.without):
+            return None
+        return proxy
+
+
+def _variable(environment: Mapping[str, str], name: str) -> str:
+    return (environment.get(name) or environment.get(name.upper()) or "").strip()
+
+
+def _read(text: str) -> Proxy | None:
+    try:
+        url = URL(text if "://" in text else f"http://{text}")
+        if url.scheme not in _SCHEMES or not url.host:
+            raise ValueError
+    except ValueError:
+        # The value may hold a password.
+        logger.error(
+            "A proxy of the environment (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) is not used: only "
+            "http:// and https:// proxies are supported"
+        )
+        return None
+    auth = None
+    if url.user is not None:
+        auth = aiohttp.BasicAuth(url.user, url.password or "", encoding="utf-8")
+    return Proxy(url.with_user(None), auth)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+
+
+def _is_this_machine(host: str) -> bool:
+    address = _address(host)
+    if address is not None:
+        return address.is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def _names(entry: str, host: str, port: int | None) -> bool:
+    """Return whether an entry of ``NO_PROXY`` names a host, with its port if it has one."""
+    if entry == "*":
+        return True
+    address = _address(host)
+    if address is not None and "/" in entry:
+        try:
+            return address in ip_network(entry, strict=False)
+        except ValueError:
+            return False
+    name, colon, number = entry.rpartition(":")
+    if colon and number.isdecimal() and _address(entry) is None:
+        if number != str(port):
+            return False
+        entry = name
+    if address is not None:
+        return _address(entry) == address
+    entry = entry.removeprefix("*").lstrip(".").rstrip(".")
+    return bool(entry) and (host == entry or host.endswith(f".{entry}"))
