@@ -193,11 +193,12 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
 
     def _by_sent_id(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any] | None:
         """Return the rows with an id of clients or providers; ``None`` without any."""
-        found = [queryset.filter(**{column: term}) for column in self.id_fields]
+        by_column = [queryset.filter(**{column: term}) for column in self.id_fields]
         # One query asks for all kinds of ids.
-        known = self.model._default_manager.order_by().values_list(*map(Exists, found))[:1]
-        for exist in known if found else ():
-            return next((rows for rows, there in zip(found, exist, strict=True) if there), None)
+        known = self.model._default_manager.order_by().values_list(*map(Exists, by_column))[:1]
+        for exist in known if by_column else ():
+            matches = zip(by_column, exist, strict=True)
+            return next((rows for rows, there in matches if there), None)
         return None
 
     def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:

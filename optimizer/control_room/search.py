@@ -148,17 +148,17 @@ def _tables(term: str, may: Callable[[str], bool]) -> Iterator[HitGroup]:
     One query finds them in all tables; another reads those of each table that has some.
     """
     seen = [table for table in _TABLES if may(_permission(table))]
-    selects = [_found(number, table, term) for number, table in enumerate(seen)]
+    selects = [_matches(number, table, term) for number, table in enumerate(seen)]
     if not selects:
         return
     first, *others = selects
-    found: dict[int, list[str]] = defaultdict(list)
+    keys: dict[int, list[str]] = defaultdict(list)
     for number, key in first.union(*others, all=True) if others else first:
-        found[number].append(key)
+        keys[number].append(key)
     for number, table in enumerate(seen):
-        if number not in found:
+        if number not in keys:
             continue
-        rows = table.model._default_manager.filter(pk__in=found[number]).order_by("pk")
+        rows = table.model._default_manager.filter(pk__in=keys[number]).order_by("pk")
         page = f"admin:{table.model._meta.app_label}_{table.model._meta.model_name}_change"
         hits = [Hit(str(row), reverse(page, args=[row.pk]), table.note(row)) for row in rows]
         yield HitGroup(table.name, tuple(hits))
@@ -169,7 +169,7 @@ def _permission(table: _Table) -> str:
     return f"{options.app_label}.view_{options.model_name}"
 
 
-def _found(number: int, table: _Table, term: str) -> Any:
+def _matches(number: int, table: _Table, term: str) -> Any:
     """Return the query for the number of a table and the keys, as text, of its rows."""
     wanted = reduce(or_, (Q(**{f"{column}__icontains": term}) for column in table.columns))
     rows = table.model._default_manager.filter(wanted).order_by("pk").values("pk")[:_MOST]
