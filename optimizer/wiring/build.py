@@ -67,7 +67,7 @@ from optimizer.lab.past_requests import PastRequests
 from optimizer.lab.past_ways import PastWays
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
-from optimizer.lab.whatif import WhatIf
+from optimizer.lab.whatif.estimator import WhatIf
 from optimizer.monitoring.alerts import limits_watch
 from optimizer.monitoring.live.feed import Feed
 from optimizer.monitoring.notifications import notifications_send
