@@ -37,6 +37,14 @@ class ComparedChangeList(ChangeList):
         chosen.pop(PARAMETER, None)
         return chosen
 
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Return the order of a column; ``None`` for one that the list does not offer to sort by.
+
+        Such a column may have no index that has the rows in its order.
+        """
+        offered = self.sortable_by or ()
+        return super().get_ordering_field(field_name) if field_name in offered else None
+
     def get_results(self, request: HttpRequest) -> None:
         """Read the rows of the page, each with its comparison."""
         super().get_results(request)

@@ -6,7 +6,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 
@@ -179,10 +179,8 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
             return queryset, False
         if (request_id := request_id_in(term)) is not None:
             return self._by_id(queryset, request_id), False
-        for column in self.id_fields:
-            rows = queryset.filter(**{column: term})
-            if rows.exists():
-                return rows, False
+        if (rows := self._by_sent_id(queryset, term)) is not None:
+            return rows, False
         if not may_view_prompts(request):
             return queryset.none(), False
         if len(term) == 64 and all(digit in "0123456789abcdef" for digit in term):
@@ -192,6 +190,16 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
             request.searched_since = over[0]  # type: ignore[attr-defined]
             queryset = queryset.filter(created_at__gt=over[0])
         return queryset.filter(**{f"{self.prompt_field}__icontains": term}), False
+
+    def _by_sent_id(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any] | None:
+        """Return the rows with an id of clients or providers; ``None`` without any."""
+        by_column = [queryset.filter(**{column: term}) for column in self.id_fields]
+        # One query asks for all kinds of ids.
+        known = self.model._default_manager.order_by().values_list(*map(Exists, by_column))[:1]
+        for exist in known if by_column else ():
+            matches = zip(by_column, exist, strict=True)
+            return next((rows for rows, there in matches if there), None)
+        return None
 
     def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
         return queryset.filter(pk=request_id)

@@ -28,7 +28,11 @@ ON_TIME = timedelta(minutes=10)
 # An hour is summed this long after its end: twice ``ON_TIME``, as clocks may differ.
 _REST = timedelta(minutes=20)
 _WRITTEN_TOGETHER = 2_000
-_SUMMED_TOGETHER = (*sorted(FEW_VALUES), "answer")
+# Dimensions whose requests are read once; those of a line have few values together.
+_SUMMED_TOGETHER = (
+    (*sorted(FEW_VALUES), "agent_mix", "charge", "answer"),
+    ("tenant", "project", "key", "tenant_mix", "project_mix", "key_mix"),
+)
 _HOUR_ROWS, _hour_row = RowWriter(HourlyRollup), maker_of(HourlyRollup)
 _DAY_ROWS, _day_row = RowWriter(DailyRollup), maker_of(DailyRollup)
 _HOURS = TruncHour("created_at", tzinfo=UTC)
@@ -238,7 +242,8 @@ def _sum_hours(span: Span) -> None:
 
 
 def _hourly_of_all(span: Span) -> Iterator[tuple[str, dict[tuple[Any, str], Any]]]:
-    yield from row_sums_together(_SUMMED_TOGETHER, span, _HOURS).items()
+    for dimensions in _SUMMED_TOGETHER:
+        yield from row_sums_together(dimensions, span, _HOURS).items()
     for dimension in KEPT:
-        if dimension not in _SUMMED_TOGETHER:
+        if not any(dimension in dimensions for dimensions in _SUMMED_TOGETHER):
             yield dimension, row_sums(dimension, span, _HOURS)

@@ -79,7 +79,7 @@ def cost_savings(
     ``no_interval`` says why. ``judging`` is the cost of judging in USD; by default that of the
     period.
     """
-    totals = total_of(sums.by("group", since, until))
+    totals = total_of(sums.by("strategy", since, until))
     if judging is None:
         judging = judging_cost(since, until)
     interval = savings_interval(sums, since, until).less(judging)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 from django.db.models import F
+from django.db.models.functions import TruncDate, TruncHour
 from django.db.models.functions.datetime import TruncBase
 
 from analytics.models import Comparison
 from analytics.money import MoneySum
 from analytics.quality.means import MIN_VERDICTS, NO_MEAN, Mean, mean_over
 from analytics.reports.cluster_labels import Origin, labels_of
+from analytics.reports.rollup_coverage import start_of_day
+from analytics.reports.steps import step_start
 
 _COLUMNS = (
     "score", "reference_score", "pk", "request__session_id", "request__user_id",
-    "request__api_key", "created_at",
+    "request__api_key", TruncDate("created_at", tzinfo=UTC),
 )  # fmt: skip
 
 
@@ -53,9 +56,15 @@ def pairs_with_cost(rows: Any) -> tuple[list[ComparedPair], Decimal]:
 def pairs_by(step: type[TruncBase], rows: Any) -> dict[datetime, list[ComparedPair]]:
     """Return the pairs among comparisons by step (UTC)."""
     steps: dict[datetime, list[ComparedPair]] = defaultdict(list)
-    columns = (step("created_at", tzinfo=UTC), *_COLUMNS)
-    for at, *row in _scored(rows).values_list(*columns):
-        steps[at].append(_pair(*row))
+    if step is TruncHour:
+        for at, *row in _scored(rows).values_list(step("created_at", tzinfo=UTC), *_COLUMNS):
+            steps[at].append(_pair(*row))
+        return steps
+    pairs = compared_pairs(rows)
+    days = {pair.origin.day for pair in pairs}
+    starts = {day: step_start(step, start_of_day(day)) for day in days}
+    for pair in pairs:
+        steps[starts[pair.origin.day]].append(pair)
     return steps
 
 
@@ -64,9 +73,11 @@ def _scored(rows: Any) -> Any:
 
 
 def _pair(
-    score: float, reference: float, pk: int, session: str, user: str, key: str, at: datetime
+    score: float, reference: float, pk: int, session: str, user: str, key: str, day: date
 ) -> ComparedPair:
-    return ComparedPair(score, reference, Origin(str(pk), session or "", user or "", key or "", at))
+    return ComparedPair(
+        score, reference, Origin(str(pk), session or "", user or "", key or "", day)
+    )
 
 
 def paired_quality(pairs: Sequence[ComparedPair]) -> PairedQuality:

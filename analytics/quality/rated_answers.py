@@ -17,7 +17,7 @@ from django.db.models import Count
 
 from analytics.models import Feedback, RequestRecord
 from analytics.quality.means import Mean, mean_between
-from analytics.reports.cluster_labels import Origin, labels_of
+from analytics.reports.cluster_labels import Origin, labels_of, origin_of
 from analytics.reports.sum_queries import requests_in
 from routing.evaluation.weighed_ratings import WeighedRatings, rated_difference
 
@@ -126,5 +126,5 @@ def _rated(row: Any, score: float) -> RatedAnswer:
         (row.pattern, row.tier, row.provider, row.model),
         baseline_propensity(decision),
         (row.provider, row.model) == baseline,
-        Origin(str(row.pk), row.session_id, row.user_id, row.api_key, row.created_at),
+        origin_of(row),
     )

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from django.db import transaction
 from django.db.models import F, Sum
+from django.db.models.functions import TruncDate
 
 from analytics.models import Comparison, ShadowAnswer, ShadowCount
 from analytics.money import MoneySum
@@ -261,7 +262,7 @@ def _grouped(pairs: Sequence[_Pair], key: Callable[[_Pair], Any]) -> list[tuple[
 
 _ORIGIN = (
     "comparison__pk", "comparison__request__session_id", "comparison__request__user_id",
-    "comparison__request__api_key", "comparison__created_at",
+    "comparison__request__api_key", TruncDate("comparison__created_at", tzinfo=UTC),
 )  # fmt: skip
 _VALUES = {
     "requested_model": "requested_model", "pattern": "comparison__pattern",
@@ -275,10 +276,10 @@ def _pairs(since: datetime, until: datetime | None) -> list[_Pair]:
     rows = rows.filter(comparison__score__isnull=False).order_by("pk")
     columns = ("comparison__score", "same_model", "served_cost", "shadow_cost")
     pairs = []
-    for score, same, served, shadow, pk, session, user, key, at, *values in rows.values_list(
+    for score, same, served, shadow, pk, session, user, key, day, *values in rows.values_list(
         *columns, *_ORIGIN, *_VALUES.values()
     ):
-        origin = Origin(str(pk), session or "", user or "", key or "", at)
+        origin = Origin(str(pk), session or "", user or "", key or "", day)
         named = dict(zip(_VALUES, values, strict=True))
         pairs.append(_Pair(score, same, served, shadow, origin, named))
     return pairs

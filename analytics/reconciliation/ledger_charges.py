@@ -7,19 +7,24 @@ so do judging and the answers that are judged. Cached and replayed answers cost 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Q
 from django.db.models.functions import TruncHour
 
 from analytics.models import Comparison, RequestRecord
 from analytics.money import MoneySum
+from analytics.reports.figures import FIGURES, KEPT, OWNER_END, ChargeKind, Figures
+from analytics.reports.period_sums import SumQuery, sums_together
+from analytics.reports.rollup_coverage import HOUR, RollupCoverage, Span, merged_spans
+from analytics.reports.sum_queries import Grouped, figures_of, prefixed, requests_in
 
 ZERO = Decimal(0)
+_CHARGED = ("requests", "tokens_in", "tokens_out", "cost", "failed_cost")
 Hours = dict[tuple[str, datetime], "LedgerCharges"]
 """Charges by model and the start of their hour in UTC."""
 
@@ -47,10 +52,10 @@ class LedgerCharges:
 def ledger_charges(provider: str, since: datetime, until: datetime) -> Hours:
     """Return what was charged by ``provider`` in ``[since, until)``."""
     sums: Hours = defaultdict(LedgerCharges)
+    _add_answers(sums, provider, (since, until))
     rows = RequestRecord.objects.admitted().filter(
         created_at__gte=since, created_at__lt=until, replayed=False
     )
-    _add_answers(sums, rows.filter(provider=provider, cache_hit=False))
     _add_attempts(sums, rows.filter(failed_cost__gt=0), provider)
     judged = Comparison.objects.filter(created_at__gte=since, created_at__lt=until)
     judged = judged.exclude(source=Comparison.Source.REPLAY)
@@ -58,28 +63,59 @@ def ledger_charges(provider: str, since: datetime, until: datetime) -> Hours:
     return dict(sums)
 
 
-def _add_answers(sums: Hours, rows: Any) -> None:
-    estimated = Q(usage_estimated=True)
-    hours = (
-        rows.exclude(status=RequestRecord.Status.ERROR)
-        .order_by()
-        .values("model", hour=TruncHour("created_at", tzinfo=UTC))
-        .annotate(
-            n=Count("pk"),
-            spent=MoneySum(F("cost") - F("failed_cost")),
-            guessed=MoneySum(F("cost") - F("failed_cost"), filter=estimated),
-            guesses=Count("pk", filter=estimated),
-            unknown=Count("pk", filter=Q(cost=None)),
-            tokens=Sum("tokens_in", default=0) + Sum("tokens_out", default=0),
-        )
+def _add_answers(sums: Hours, provider: str, span: Span) -> None:
+    """Add what the provider's answers cost, from the hours' roll-ups and the requests after them.
+
+    Hours that were summed before there were sums of charges are read from the requests.
+    """
+    own, of_provider = f"{provider}/", Q(provider=provider)
+    queries = [
+        SumQuery([name], *span, begins=own, rows=of_provider, figures=figures)
+        for name, figures in (("charge", _CHARGED), ("model", ("requests",)))
+    ]
+    charges, models = sums_together(queries, RollupCoverage.now(span[0]).by_hours(), TruncHour)
+    there, whole = _by_hour(charges["charge"]), _by_hour(models["model"])
+    missing = sorted(hour for hour, count in whole.items() if there.get(hour) != count)
+    parts = merged_spans([(max(hour, span[0]), min(hour + HOUR, span[1])) for hour in missing])
+    rows = [item for part in parts for item in _from_requests(provider, part)]
+    absent = set(missing)
+    summed = [item for item in charges["charge"].items() if item[0][0] not in absent]
+    for (hour, value), figures in (*summed, *rows):
+        model, _, kind = value.partition(OWNER_END)
+        if kind:
+            sums[model.removeprefix(own), hour].add(_charge_of(kind, figures))
+
+
+def _from_requests(provider: str, span: Span) -> Iterator[tuple[tuple[datetime, str], Figures]]:
+    """Yield the figures of the provider's answers by hour and charge, read from the requests."""
+    rows: Any = requests_in(*span).filter(provider=provider)
+    rows = rows.annotate(at=TruncHour("created_at", tzinfo=UTC), group=KEPT["charge"])
+    sums = prefixed({name: FIGURES[name] for name in _CHARGED})
+    for row in rows.values("at", "group").annotate(**sums).order_by():
+        yield (row["at"], row["group"]), figures_of(row, _CHARGED)
+
+
+def _by_hour(grouped: Grouped) -> dict[datetime, int]:
+    """Return the number of requests of each hour."""
+    hours: dict[datetime, int] = defaultdict(int)
+    for (hour, _), figures in grouped.items():
+        hours[hour] += figures["requests"]
+    return hours
+
+
+def _charge_of(kind: str, figures: Figures) -> LedgerCharges:
+    requests, tokens = figures["requests"], figures["tokens_in"] + figures["tokens_out"]
+    estimated = kind in (ChargeKind.ESTIMATED, ChargeKind.UNKNOWN_ESTIMATED)
+    unknown = kind in (ChargeKind.UNKNOWN, ChargeKind.UNKNOWN_ESTIMATED)
+    cost = ZERO if unknown else figures["cost"] - figures["failed_cost"]
+    return LedgerCharges(
+        requests,
+        cost,
+        cost if estimated else ZERO,
+        requests if estimated else 0,
+        requests if unknown else 0,
+        tokens,
     )
-    for row in hours:
-        sums[row["model"], row["hour"]].add(
-            LedgerCharges(
-                row["n"], row["spent"], row["guessed"], row["guesses"], row["unknown"],
-                row["tokens"],
-            )
-        )  # fmt: skip
 
 
 def _add_attempts(sums: Hours, rows: Any, provider: str) -> None:

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routing.evaluation.clustered import FEWEST_CLUSTERS, Labels
 
 
 class Origin(NamedTuple):
-    """Where a request comes from, and when (aware); each text is "" if it is not known."""
+    """Where a request comes from, and the UTC day of it; each text is "" if it is not known."""
 
     id: str
     session: str
     user: str
     key: str
-    at: datetime
-
-
-ORIGIN_COLUMNS = ("id", "session_id", "user_id", "api_key", "created_at")
-"""The columns of a request that make an :class:`Origin`."""
+    day: date
 
 
 def origin_of(request: Any) -> Origin:
     """Return where a row of the ledger comes from."""
-    return Origin(*(getattr(request, name) for name in ORIGIN_COLUMNS))
+    day = request.created_at.astimezone(UTC).date()
+    return Origin(str(request.pk), request.session_id, request.user_id, request.api_key, day)
 
 
 def labels_of(origins: Iterable[Origin]) -> Labels:
-    """Return the names of each request's session, user, key and day.
+    """Return the places of each request's session, user, key and day among all their names.
 
     A request without a user is named by its session, and without a session by itself. Fewer than
     :data:`FEWEST_CLUSTERS` users or keys are taken as given, and left out.
@@ -40,12 +38,19 @@ def labels_of(origins: Iterable[Origin]) -> Labels:
     sessions = [f"s{one.session}" if one.session else f"r{one.id}" for one in origins]
     users = [f"u{one.user}" if one.user else s for one, s in zip(origins, sessions, strict=True)]
     keys = [f"k{one.key}" if one.key else user for one, user in zip(origins, users, strict=True)]
-    days = [one.at.astimezone(UTC).date().isoformat() for one in origins]
-    labels = {"session": sessions, "user": users, "key": keys, "day": days}
+    labels: dict[str, Sequence[Any]] = {
+        "session": sessions, "user": users, "key": keys, "day": [one.day for one in origins],
+    }  # fmt: skip
     for by, known in (
         ("user", {one.user for one in origins}),
         ("key", {one.key for one in origins}),
     ):
         if len(known - {""}) < FEWEST_CLUSTERS:
             del labels[by]
-    return {by: np.array(names) for by, names in labels.items()}
+    return {by: _places(names) for by, names in labels.items()}
+
+
+def _places(names: Sequence[Any]) -> NDArray[np.intp]:
+    """Return the place of each name among all in their order: numbers are compared faster."""
+    place = {name: at for at, name in enumerate(sorted(set(names)))}
+    return np.fromiter(map(place.__getitem__, names), np.intp, len(names))

@@ -16,6 +16,7 @@ from django.db.models import (
     JSONField,
     Q,
     Sum,
+    TextChoices,
     Value,
     When,
 )
@@ -117,6 +118,40 @@ def _joined(*names: str) -> Concat:
     return Concat(*parts[:-1], output_field=CharField())
 
 
+OWNER_END = "\x1e"
+"""What ends the owner in the value of a mix: the record separator, which no name contains."""
+
+
+def _mix_of(owner: str) -> Concat:
+    """Return an owner of requests with the model that answered."""
+    return Concat(
+        F(owner), Value(OWNER_END), _joined("provider", "model"), output_field=CharField()
+    )
+
+
+class ChargeKind(TextChoices):
+    """How the cost of a request is known that its provider charged; other requests have none."""
+
+    KNOWN = "known"
+    ESTIMATED = "estimated"
+    UNKNOWN = "unknown"
+    UNKNOWN_ESTIMATED = "unknown_estimated"
+
+
+def _charge() -> Concat:
+    """Return the model that answered, and the kind of what its provider charged."""
+    kind = Case(
+        When(_FAILED | Q(cache_hit=True) | Q(replayed=True), then=Value("")),
+        When(cost=None, usage_estimated=True, then=Value(ChargeKind.UNKNOWN_ESTIMATED)),
+        When(cost=None, then=Value(ChargeKind.UNKNOWN)),
+        When(usage_estimated=True, then=Value(ChargeKind.ESTIMATED)),
+        default=Value(ChargeKind.KNOWN),
+        output_field=CharField(),
+    )
+    model = _joined("provider", "model")
+    return Concat(model, Value(OWNER_END), kind, output_field=CharField())
+
+
 def _bucket(*columns: str) -> Any:
     """Return which of 256 random groups a request is in by the first of ``columns`` it has.
 
@@ -133,7 +168,8 @@ def _bucket(*columns: str) -> Any:
 # Summed by the hour. "sessions", "users" and "keys" are the groups of requests that belong
 # together (:mod:`analytics.reports.intervals`); "answer" is the kind of prompt, the model that
 # answered and the baseline; "latency" is the duration of provider calls, without the cache and
-# our own waiting.
+# our own waiting. A mix is an owner of requests with the model that answered.
+# "charge" is what providers charged, by model.
 KEPT: dict[str, Any] = {
     "strategy": F("strategy"),
     "confidence": F("confidence"),
@@ -149,6 +185,11 @@ KEPT: dict[str, Any] = {
     "key": F("api_key"),
     "tenant": F("tenant"),
     "project": F("project"),
+    "tenant_mix": _mix_of("tenant"),
+    "project_mix": _mix_of("project"),
+    "key_mix": _mix_of("api_key"),
+    "agent_mix": _mix_of("agent"),
+    "charge": _charge(),
     "group": Right(Cast("pk", CharField()), 2),
     "sessions": _bucket("session_id"),
     "users": _bucket("user_id", "session_id"),
@@ -162,6 +203,10 @@ KEPT: dict[str, Any] = {
         output_field=CharField(),
     ),
 }
+MIXES = {
+    "tenant": "tenant_mix", "project": "project_mix", "key": "key_mix", "agent": "agent_mix",
+}  # fmt: skip
+"""The sums by owner and model, by the dimension of the owner."""
 DIRECT: dict[str, Any] = {"session": F("session_id")}
 """Dimensions with so many values that no roll-up holds them: they are read from the requests."""
 GROUPS = {**KEPT, **DIRECT}

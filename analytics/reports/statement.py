@@ -9,7 +9,7 @@ from analytics.money import percent
 from analytics.reports.breakdown import NONE, breakdown
 from analytics.reports.compared import ComparedWith, repriced_rows_by
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.sum_queries import rows_by
+from analytics.reports.model_days import model_days, stored_model_days
 from analytics.reports.sum_sources import RECORDED
 
 BY = ("user", "tag", "session", "agent", "key", "team", "project")
@@ -42,24 +42,26 @@ def statements(month: str, by: str, compared: ComparedWith | None = None) -> dic
 def statement(
     month: str, by: str, name: str, compared: ComparedWith | None = None
 ) -> dict[str, Any]:
-    """Return the month of one value of ``by``: total, by model and by day; read from the requests.
+    """Return the month of one value of ``by``: total, by model and by day.
 
-    ``pruned`` says whether requests of the month were deleted, so that the statement is
-    incomplete. Raises ``ValueError`` if ``month`` is not a month.
+    Sums by model are kept for teams, projects, keys and agents; others are read from the requests.
+    ``pruned`` says whether requests of the month were deleted that no such sums hold, so that the
+    statement is incomplete. Raises ``ValueError`` if ``month`` is not a month.
     """
-    since, until = month_of(month)
+    span = month_of(month)
     models: dict[str, Figures] = {}
     days: dict[str, Figures] = {}
     total = no_figures()
     value = "" if name == NONE else name
-    rows = rows_by(by, value, (since, until))
-    if compared is not None and compared.baseline is not None:
-        rows = repriced_rows_by(rows, compared.baseline, by, value, (since, until))
+    if compared is None or compared.baseline is None:
+        rows, complete = model_days(by, value, span)
+    else:
+        rows, complete = stored_model_days(by, value, span)
+        rows = repriced_rows_by(rows, compared.baseline, by, value, span)
     for (day, model), figures in rows.items():
         for sums, key in ((models, model), (days, day.date().isoformat())):
             add_figures(sums.setdefault(key, no_figures()), figures)
         add_figures(total, figures)
-    summed = next((row for row in breakdown(by, since, until) if row["name"] == name), None)
     return {
         "month": month,
         "by": by,
@@ -71,7 +73,7 @@ def statement(
             for model, figures in sorted(models.items(), key=lambda m: (-m[1]["cost"], m[0]))
         ],
         "days": [{"day": day, **_row(figures)} for day, figures in sorted(days.items())],
-        "pruned": summed is not None and summed["requests"] != total["requests"],
+        "pruned": not complete,
     }
 
 

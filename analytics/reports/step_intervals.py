@@ -18,10 +18,11 @@ from django.db.models.functions import TruncDay
 
 from analytics.reports.figures import Figures, add_figures
 from analytics.reports.intervals import GROUPED_BY, PAIR_FIGURES, SavingsInterval, interval_of
+from analytics.reports.period_sums import SumQuery, sums_together
 from analytics.reports.repricing import RepricedSums
 from analytics.reports.rollup_coverage import RollupCoverage, Span, merged_spans
 from analytics.reports.steps import Steps
-from analytics.reports.sum_queries import Grouped, SumQuery, sums_together
+from analytics.reports.sum_queries import Grouped
 
 _MOST_KEPT = 2_000
 _Key = tuple[UUID, Span]

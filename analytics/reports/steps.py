@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 
@@ -35,9 +35,18 @@ class Steps:
         if length <= _DAYS:
             return cls("day", TruncDay, _every(DAY, day_of(since), until))
         if length <= _WEEKS:
-            monday = day_of(since) - DAY * since.astimezone(UTC).weekday()
-            return cls("week", TruncWeek, _every(7 * DAY, monday, until))
+            return cls("week", TruncWeek, _every(7 * DAY, step_start(TruncWeek, since), until))
         return cls("month", TruncMonth, _months(since, until))
+
+
+def step_start(by: Step, moment: datetime) -> datetime:
+    """Return the start (UTC) of the step that ``moment`` is in."""
+    if by is TruncHour:
+        return hour_of(moment)
+    day = day_of(moment)
+    if by is TruncWeek:
+        return day - DAY * day.weekday()
+    return day.replace(day=1) if by is TruncMonth else day
 
 
 def _every(length: timedelta, first: datetime, until: datetime) -> list[datetime]:
@@ -45,7 +54,7 @@ def _every(length: timedelta, first: datetime, until: datetime) -> list[datetime
 
 
 def _months(since: datetime, until: datetime) -> list[datetime]:
-    starts = [day_of(since).replace(day=1)]
+    starts = [step_start(TruncMonth, since)]
     while (following := (starts[-1] + 32 * DAY).replace(day=1)) < until:
         starts.append(following)
     return starts

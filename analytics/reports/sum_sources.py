@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from django.db.models.functions import TruncDay
 
 from analytics.reports.figures import DIRECT, FIGURES, Figures, add_figures, no_figures
+from analytics.reports.period_sums import SumQuery, sums_together
 from analytics.reports.rollup_coverage import RollupCoverage
-from analytics.reports.sum_queries import (
-    Grouped,
-    Step,
-    SumQuery,
-    grouped,
-    requests_in,
-    sums_together,
-    truncated,
-)
+from analytics.reports.sum_queries import Grouped, Step, grouped, requests_in, truncated
 
 
 class ReportSums(Protocol):
@@ -53,11 +45,7 @@ class RecordedSums:
 
     def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
         """Return the figures of each UTC day, by its start."""
-        days: dict[datetime, Figures] = defaultdict(no_figures)
-        by_strategy = self._read("strategy", since, until, TruncDay)
-        for (day, _), figures in by_strategy.items():
-            add_figures(days[day], figures)
-        return dict(days)
+        return _by_time(self._read("strategy", since, until, TruncDay))
 
     def _read(
         self, dimension: str, since: datetime, until: datetime | None, by: Step | None
@@ -99,7 +87,8 @@ class CachedSums:
     def of(cls, queries: Sequence[SumQuery], figures: Collection[str] = FIGURES) -> CachedSums:
         """Read the recorded sums of several dimensions and periods at once.
 
-        ``figures`` names the figures to sum, as summing takes most of the time.
+        ``figures`` names the figures to sum, as summing takes most of the time. A query by days
+        has the sums of its period and those of its days.
         """
         horizon = RollupCoverage.now(min(query.since for query in queries))
         sums = cls(RecordedSums(horizon))
@@ -107,6 +96,9 @@ class CachedSums:
         for query, by_dimension in zip(queries, results, strict=True):
             for dimension, grouped_figures in by_dimension.items():
                 sums._read[dimension, query.since, query.until] = _by_value(grouped_figures)
+            if query.by is TruncDay:
+                first = by_dimension[query.dimensions[0]]
+                sums._read[query.since, query.until] = _by_time(first)
         return sums
 
     def by(
@@ -137,4 +129,20 @@ def total_of(sums: Mapping[Any, Figures]) -> Figures:
 
 
 def _by_value(sums: Grouped) -> dict[str, Figures]:
-    return {value: figures for (_, value), figures in sums.items()}
+    """Return the figures of each value at all times."""
+    return _added((value, figures) for (_, value), figures in sums.items())
+
+
+def _by_time(sums: Grouped) -> dict[datetime, Figures]:
+    """Return the figures of all values at each time."""
+    return _added((at, figures) for (at, _), figures in sums.items())
+
+
+def _added(sums: Iterable[tuple[Any, Figures]]) -> dict[Any, Figures]:
+    added: dict[Any, Figures] = {}
+    for key, figures in sums:
+        if (there := added.get(key)) is None:
+            added[key] = dict(figures)
+        else:
+            add_figures(there, figures)
+    return added

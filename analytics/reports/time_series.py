@@ -13,11 +13,12 @@ from analytics.reports.compared import ComparedWith
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.intervals import SavingsInterval
+from analytics.reports.period_sums import SumQuery, sums_together
 from analytics.reports.repricing import RepricedSums
 from analytics.reports.rollup_coverage import RollupCoverage
 from analytics.reports.step_intervals import step_intervals
 from analytics.reports.steps import Steps
-from analytics.reports.sum_queries import Grouped, SumQuery, sums_together
+from analytics.reports.sum_queries import Grouped
 from analytics.reports.sum_sources import RECORDED
 
 _SHOWN = (
@@ -65,10 +66,11 @@ def time_series(
     if steps.kind == "hour":
         horizon = horizon.by_hours()
     queries = [
-        SumQuery((*_DIMENSIONS, *_DURATIONS), since, until),
+        SumQuery(_DIMENSIONS, since, until),
+        SumQuery(_DURATIONS, since, until, figures=("requests",)),
         SumQuery(("strategy",), before, since),
     ]
-    now, previous = sums_together(queries, horizon, steps.by, _SHOWN)
+    now, durations, previous = sums_together(queries, horizon, steps.by, _SHOWN)
     if repriced is not None:
         now["strategy"] = repriced.compare(now["strategy"], "strategy", steps.by, (since, until))
     verdicts = quality_by(steps.by, since, until)
@@ -87,7 +89,7 @@ def time_series(
         intervals,
         quality,
         {name: _by_value(now[name], steps.starts) for name in _DIMENSIONS},
-        {name: _spreads(now[name], steps.starts) for name in _DURATIONS},
+        {name: _spreads(durations[name], steps.starts) for name in _DURATIONS},
         _of_length(_totals(previous["strategy"], earlier.starts), len(steps.starts)),
     )
 

@@ -98,6 +98,10 @@ class _Kind:
         return float(max(squares, 0.0)) / self.input_estimate**2
 
 
+LENGTH_FIGURES = _Kind.__slots__
+"""The figures that :class:`AnswerLengths` needs."""
+
+
 class AnswerLengths:
     """Token ratios of pairs of models, from sums by "answer".
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ class Change:
     change_high: float
 
 
-@dataclass(slots=True)
-class LoggedChoice:
+class LoggedChoice(NamedTuple):
     """One logged request: the model that answered, and the target of the policy. Costs in USD.
 
     A model that is asked to reason less than the client asked is another one.
@@ -49,8 +48,8 @@ class LoggedChoice:
     same_tier: bool
     target_propensity: float
     score: float | None
-    cost: Decimal
-    target_expected: Decimal
+    cost: float
+    target_expected: float
     length_known: bool
 
     @property
@@ -68,13 +67,13 @@ def cost_change(logged: Sequence[LoggedChoice], labels: Labels) -> Change:
 
     Raises :class:`routing.evaluation.off_policy.Unsupported`.
     """
-    spent = np.array([float(r.cost) for r in logged])
+    spent = np.array([r.cost for r in logged])
     agreed = np.array([r.agrees for r in logged])
     before = PolicyOutcomes(spent, spent, np.ones(len(spent)))
     # Prices are known for every model, so a prediction needs no correction for the price
     # itself: only extra costs in the log (failed tries, a prompt cache) are corrected for.
     after = PolicyOutcomes(
-        np.array([float(r.target_expected) for r in logged]),
+        np.array([r.target_expected for r in logged]),
         np.where(agreed, spent, np.nan),
         np.array([max(r.target_propensity, _MIN_COST_PROPENSITY) for r in logged]),
     )

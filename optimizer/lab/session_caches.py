@@ -27,15 +27,19 @@ class _Cached(NamedTuple):
     at: datetime
 
 
+CachedSessions = OrderedDict[tuple[str, str, str], _Cached]
+"""What is cached of each session, by tenant, session and sub-agent."""
+
+
 class SimulatedCaches:
     """The caches of all sessions; give it the requests in the order of their times.
 
-    ``wire_of`` returns the wire of a provider.
+    ``wire_of`` returns the wire of a provider; ``sessions`` is what is cached so far.
     """
 
-    def __init__(self, wire_of: Callable[[str], str]) -> None:
+    def __init__(self, wire_of: Callable[[str], str], sessions: CachedSessions) -> None:
         self._wire_of = wire_of
-        self._sessions: OrderedDict[tuple[str, str, str], _Cached] = OrderedDict()
+        self._sessions = sessions
 
     def find(self, record: RequestRecord) -> CachedConversation | None:
         """Return what is cached of the request's session, ``None`` for nothing."""

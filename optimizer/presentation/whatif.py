@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics.money import dollars
 from optimizer.lab.policy_effects import Change
-from optimizer.lab.whatif import Answer
+from optimizer.lab.whatif.study import Answer
 from optimizer.presentation.counted import counted
 
 Write = Callable[[float], str]

@@ -35,7 +35,7 @@ from optimizer.lab.past_requests import PastRequests
 from optimizer.lab.past_ways import PastWays
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
-from optimizer.lab.whatif import WhatIf
+from optimizer.lab.whatif.estimator import WhatIf
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.guarantee import ActiveGuarantee

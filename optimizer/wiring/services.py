@@ -39,7 +39,7 @@ from optimizer.gateway.specialised import SpecialisedService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
-from optimizer.lab.whatif import WhatIf
+from optimizer.lab.whatif.estimator import WhatIf
 from optimizer.monitoring.live.feed import Feed
 from optimizer.monitoring.otlp import Telemetry
 from optimizer.monitoring.prometheus import Meter

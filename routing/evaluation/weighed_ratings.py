@@ -114,8 +114,11 @@ class _Weighed:
 def _bounds(parts: Floats, added: list[float], labels: Labels) -> tuple[float, float]:
     """Return how far below (negative) and above the bounds lie."""
     values = np.append(parts, added)
-    alone = np.array([f"added {at}" for at in range(len(added))])
-    named = {by: np.append(names.astype(str), alone) for by, names in labels.items()}
+    alone = np.arange(-len(added), 0)
+    named = {
+        by: np.append(np.unique(names, return_inverse=True)[1], alone)
+        for by, names in labels.items()
+    }
     _, low, high = mean_interval(values * len(values), named)
     return low, high
 

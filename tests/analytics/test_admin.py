@@ -6,8 +6,10 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
@@ -152,6 +154,22 @@ def test_requests_are_sorted_among_the_latest_of_the_list(
     assert "Sorted among the latest 2 rows of this list" in page
 
 
+def test_an_address_sorts_only_by_columns_that_the_list_offers(admin_client: Client) -> None:
+    """No index has a million decisions in the order of their confidence, latest first."""
+    for n, confidence in enumerate(("medium", "high", "low")):
+        RoutingMetricFactory(
+            confidence=confidence, request__created_at=datetime.now(UTC) - timedelta(hours=n)
+        )
+    place = list(site._registry[RoutingMetric].list_display).index("confidence") + 1
+    for query, expected in (
+        (f"o={place}", ["medium", "high", "low"]),
+        (f"o=-{place}", ["medium", "high", "low"]),
+        ("o=1", ["low", "high", "medium"]),
+    ):
+        page = admin_client.get(f"{url('routingmetric')}?{query}")
+        assert [row.confidence for row in page.context["cl"].result_list] == expected, query
+
+
 def test_requests_are_filtered_by_the_code_of_their_error(admin_client: Client) -> None:
     ok = RequestRecordFactory()
     late, limited = (
@@ -210,6 +228,13 @@ def test_words_are_looked_for_in_the_latest_prompts(
     page = admin_client.get(url("requestrecord"), older)
     assert [row.prompt for row in page.context["cl"].result_list] == ["Zebra 2", "Zebra 3"]
     assert "in the prompts of the latest" not in page.content.decode()
+
+
+def test_words_are_looked_for_with_few_queries(
+    admin_client: Client, rows: list, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(14):
+        admin_client.get(url("routingmetric"), {"q": "no such words"})
 
 
 def test_search_finds_by_ids_that_clients_know(admin_client: Client, rows: list) -> None:

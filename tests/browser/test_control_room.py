@@ -329,6 +329,8 @@ def test_what_if_answers_on_replayed_traffic(open_page: Open, shots: Path) -> No
     expect(page.get_by_text("Past requests are decided again")).to_be_visible()
     expect(page.locator(".estimate h2").first).to_be_visible()
     expect(page.get_by_text("Past requests are decided again")).to_have_count(0)
+    # It goes on by itself until all are decided.
+    expect(page.get_by_text("Estimated on")).to_be_visible(timeout=60_000)
     shoot(page, shots / "whatif.png")
 
 

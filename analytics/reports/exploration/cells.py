@@ -22,13 +22,10 @@ from analytics.reports.exploration.dimensions import (
     shown,
 )
 from analytics.reports.exploration.scans import READ, CellQuery, scanned
-from analytics.reports.figures import LISTS, Figures, add_figures, no_figures
+from analytics.reports.figures import LISTS, Figures, add_figures
+from analytics.reports.period_sums import SumQuery, sums_together
 from analytics.reports.rollup_coverage import RollupCoverage, Span
-from analytics.reports.sum_queries import (
-    Grouped,
-    SumQuery,
-    sums_together,
-)
+from analytics.reports.sum_queries import Grouped
 
 MOST_REQUESTS = 25_000
 """The most requests of a period and the one before that one question reads."""
@@ -69,7 +66,7 @@ def kept_cells(
     sum_queries += [SumQuery(["latency"], *span, step) for span in durations]
     grouped = sums_together(sum_queries, horizon, None, figures)
     cells = [
-        _cells_of(sums[name or ""], name or "", query, filters, figures)
+        _cells_of(sums[name or ""], name or "", query, filters)
         for name, query, sums in zip(kept, queries, grouped, strict=False)
     ]
     provider = filters.get("provider")
@@ -132,18 +129,13 @@ def column_values(name: str, text: str) -> list[str]:
     return [shown(name, text)]
 
 
-def _add(cells: Cells, key: Any, figures: Figures) -> None:
+def _add(cells: dict[Any, Figures], key: Any, figures: Figures) -> None:
     """Add figures to a cell; most cells get them once."""
     there = cells.get(key)
     if there is None:
         cells[key] = dict(figures)
     else:
         add_figures(there, figures)
-
-
-def _zero(figures: Collection[str] = READ) -> Figures:
-    zero = no_figures()
-    return {name: zero[name] for name in figures}
 
 
 def _shared(queries: Sequence[CellQuery]) -> CellQuery:
@@ -165,16 +157,15 @@ def _among(query: CellQuery, filters: Filters) -> list[str] | None:
     return None if None in values else [value for value in values if value is not None]
 
 
-def _cells_of(
-    sums: Grouped, kept: str, query: CellQuery, filters: Filters, names: Collection[str]
-) -> Cells:
-    cells: Cells = defaultdict(lambda: _zero(names))
+def _cells_of(sums: Grouped, kept: str, query: CellQuery, filters: Filters) -> Cells:
+    cells: Cells = {}
+    names = {value: kept_values(kept, value) for _, value in sums}
     for (at, value), figures in sums.items():
-        named = kept_values(kept, value)
+        named = names[value]
         if all(named[name] == wanted for name, wanted in filters.items()):
             values = tuple(named[name] for name in query.by)
             if _is_wanted(query, values):
-                add_figures(cells[at if query.step else None, values], figures)
+                _add(cells, (at if query.step else None, values), figures)
     return cells
 
 
@@ -184,9 +175,9 @@ def _is_wanted(query: CellQuery, values: tuple[str, ...]) -> bool:
 
 def _spread(sums: Grouped, provider: str | None) -> Spread | None:
     counts: dict[int, int] = defaultdict(int)
-    by_value: dict[str, Figures] = defaultdict(_zero)
+    by_value: dict[Any, Figures] = {}
     for (_, value), figures in sums.items():
-        add_figures(by_value[value], figures)
+        _add(by_value, value, figures)
     for name, classes in counts_by_provider(by_value).items():
         if provider is None or name == provider:
             for place, count in classes.items():

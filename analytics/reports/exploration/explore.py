@@ -8,7 +8,7 @@ call them on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ from analytics.reports.exploration.explanation import (
 from analytics.reports.exploration.question import MEASURES, TIME, Measure, SpendQuestion
 from analytics.reports.exploration.ratings import RatingCells, Ratings, rating_cells
 from analytics.reports.exploration.scans import CellQuery
-from analytics.reports.figures import add_figures, no_figures
+from analytics.reports.figures import no_figures
 from analytics.reports.rollup_coverage import RollupCoverage
 from analytics.reports.steps import Steps
 
@@ -98,7 +98,8 @@ class ExploredSpending:
 
         Means count for groups with a hundredth of the requests or more in both periods.
         """
-        groups = [group for group in _over_time(self.groups) if group.change(measure)]
+        read = {*measure.reads, "requests", "ratings"}
+        groups = [group for group in _over_time(self.groups, read) if group.change(measure)]
         if not measure.additive:
             least = [
                 _SMALLEST_SHARE * period["requests"]
@@ -157,7 +158,7 @@ def explore(
             latency = spreads[0], spreads[1]
     else:
         cells = row_cells(queries, filters)
-    rated = _rated(queries[:4], filters)
+    rated = rating_cells(queries[:4], filters)
     compared = [_compared(*both) for both in zip(cells[:4], rated, strict=True)]
     groups = _groups(compared[2], compared[3], steps, question)
     total = ExploredGroup(
@@ -201,18 +202,6 @@ def _largest_of_all(question: SpendQuestion, horizon: RollupCoverage) -> list[st
     return sorted(sizes, key=lambda name: (-sizes[name], name))
 
 
-def _rated(queries: list[CellQuery], filters: Mapping[str, str]) -> list[RatingCells]:
-    """Return the ratings of all, now and before, then those of the groups.
-
-    Those of all are the sums of the groups, but where an answer is in several: then they are read.
-    """
-    if "tag" in queries[2].by:
-        return rating_cells(queries, filters)
-    groups = rating_cells(queries[2:], filters)
-    whole: list[RatingCells] = [{(None, ()): sum(c.values(), Ratings())} for c in groups]
-    return [*whole, *groups]
-
-
 def _nothing() -> Compared:
     return {**no_figures(), "ratings": Ratings()}
 
@@ -246,18 +235,19 @@ def _groups(
     ]
 
 
-def _over_time(groups: Iterable[ExploredGroup]) -> list[ExploredGroup]:
-    """Return the groups with their steps added up."""
-    sums: dict[tuple[str, ...], ExploredGroup] = {}
+def _over_time(groups: Iterable[ExploredGroup], read: Collection[str]) -> list[ExploredGroup]:
+    """Return the groups with their steps added up, with the figures of ``read``."""
+    nothing, sums = _nothing(), dict[tuple[str, ...], ExploredGroup]()
     for group in groups:
         if group.at is None:
             sums[group.values] = group
             continue
-        whole = sums.setdefault(
-            group.values, ExploredGroup(group.values, None, _nothing(), _nothing())
-        )
-        add_figures(whole.now, group.now)
-        add_figures(whole.before, group.before)
+        if (whole := sums.get(group.values)) is None:
+            now, before = ({name: nothing[name] for name in read} for _ in range(2))
+            whole = sums[group.values] = ExploredGroup(group.values, None, now, before)
+        for name in read:
+            whole.now[name] += group.now[name]
+            whole.before[name] += group.before[name]
     return list(sums.values())
 
 

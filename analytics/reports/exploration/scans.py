@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import (
-    BigIntegerField,
     DateTimeField,
-    DecimalField,
     IntegerField,
     Q,
     TextField,
@@ -27,7 +24,7 @@ from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import MoneySum
 from analytics.reports.exploration.dimensions import Filters, expression, filtered
 from analytics.reports.figures import FIGURES
-from analytics.reports.sum_queries import Step, requests_in, truncated
+from analytics.reports.sum_queries import Step, no_sum, requests_in, truncated
 
 READ = (
     "requests", "failed", "cache_hits", "tokens_in", "tokens_out", "latency_us", "streams",
@@ -106,11 +103,5 @@ def _select(
     sums: dict[str, Any] = {}
     for name in figures:
         here = (name in _DECIDED) == bool(prefix)
-        sums[f"sum_{name}"] = _DECIDED.get(name, FIGURES[name]) if here else _none_of(name)
+        sums[f"sum_{name}"] = _DECIDED.get(name, FIGURES[name]) if here else no_sum(name)
     return rows.annotate(**labels).values(*labels).annotate(**sums).order_by()
-
-
-def _none_of(name: str) -> Value:
-    money = isinstance(FIGURES[name], MoneySum)
-    field = DecimalField(max_digits=30, decimal_places=10) if money else BigIntegerField()
-    return Value(Decimal(0) if money else 0, output_field=field)

@@ -16,7 +16,7 @@ from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.reports.usage import period_start
 from optimizer.lab.price_list import PriceListError, read_price_list
-from optimizer.lab.whatif import Answer
+from optimizer.lab.whatif.study import Answer
 from optimizer.policies.policy import PolicyError, read_policy
 from optimizer.presentation.whatif import (
     as_figures,

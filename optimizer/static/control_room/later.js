@@ -9,12 +9,26 @@ const explain = (place, why) => {
   place.replaceChildren(line);
 };
 
-const load = async (place) => {
-  const response = await fetch(place.dataset.from);
+const fetched = async (address) => {
+  const response = await fetch(address);
   if (response.redirected) throw new Error("you are logged out");
   if (!response.ok) throw new Error(`the server answered with status ${response.status}`);
-  const part = new DOMParser().parseFromString(await response.text(), "text/html");
-  place.replaceChildren(...part.body.childNodes);
+  return new DOMParser().parseFromString(await response.text(), "text/html").body;
+};
+
+const replace = (place, part) => {
+  const opened = [...place.querySelectorAll("details")].map((details) => details.open);
+  place.replaceChildren(...part.childNodes);
+  place.querySelectorAll("details").forEach((details, n) => { details.open = Boolean(opened[n]); });
+};
+
+/* A part that is made bit by bit names the address that goes on with it. */
+const load = async (place) => {
+  let address = place.dataset.from;
+  while (address) {
+    replace(place, await fetched(address));
+    address = place.querySelector("[data-again]")?.dataset.again;
+  }
 };
 
 for (const place of document.querySelectorAll(".later")) {

@@ -11,7 +11,7 @@ from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.lab.demo.traffic import REFERENCE
 from optimizer.lab.past_requests import PastRequests
-from optimizer.lab.whatif import WhatIf
+from optimizer.lab.whatif.estimator import WhatIf
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.evidence import EvidenceTable
 from optimizer.quality.guarantee import ActiveGuarantee, GuaranteeInForce

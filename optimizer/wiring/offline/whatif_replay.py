@@ -10,7 +10,7 @@ import numpy as np
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.lab.policy_effects import Change
 from optimizer.lab.replay import PROVIDER, ReplayProvider, replay_catalogue
-from optimizer.lab.whatif import Answer
+from optimizer.lab.whatif.study import Answer
 from optimizer.policies.policy import PolicySpec
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from providers.pricing import PriceBook

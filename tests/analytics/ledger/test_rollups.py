@@ -28,9 +28,10 @@ from analytics.models import (
 )
 from analytics.reports.breakdown import DIMENSIONS, breakdown
 from analytics.reports.figures import FIGURES, KEPT
+from analytics.reports.period_sums import SumQuery
 from analytics.reports.report import routing_report
 from analytics.reports.rollup_coverage import HOUR, RollupCoverage, day_of
-from analytics.reports.sum_queries import SumQuery, row_sums
+from analytics.reports.sum_queries import row_sums
 from analytics.reports.sum_sources import RECORDED, CachedSums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 

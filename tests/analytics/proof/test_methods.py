@@ -114,13 +114,13 @@ def test_the_verifier_computes_the_mean_of_pairs_of_the_report(
     origins = [
         Origin(
             str(at), f"s{session[at]}" if sessions else "", f"u{user[at]}" if users else "", "k",
-            start + timedelta(hours=int(rng.integers(24 * 20))),
+            (start + timedelta(hours=int(rng.integers(24 * 20)))).date(),
         )
         for at in range(n)
     ]  # fmt: skip
     stated = mean_over(gains, origins, -1.0)
     labels = verify.labels_of(
-        QUALITY_METHOD, [(*origin[:4], origin.at.isoformat()) for origin in origins]
+        QUALITY_METHOD, [(*origin[:4], f"{origin.day}T12:00:00+00:00") for origin in origins]
     )
     computed = verify.bounded_mean(QUALITY_METHOD, list(gains), labels, -1.0)
     assert computed["count"] == stated.count

@@ -5,15 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from analytics.ledger.rollups import totals_update
-from analytics.models import RequestRecord
-from analytics.reports.statement import last_month, month_of
+from analytics.models import DailyRollup, HourlyRollup, RequestRecord
+from analytics.reports.rollup_cache import ROLLUP_CACHE
+from analytics.reports.statement import last_month, month_of, statement
+from optimizer.wiring.build import get_services
 from tests.factories import RoutingMetricFactory
 
 pytestmark = pytest.mark.django_db
@@ -102,6 +108,75 @@ def test_whatever_a_report_breaks_down_by_has_a_statement(by: str, name: str) ->
         month = json.loads(run(*options, "--name", one))
         assert month["total"]["cost"] == pytest.approx(cost)
         assert sum(row["cost"] for row in month["days"]) == pytest.approx(cost)
+
+
+class TestSumsByModel:
+    """A team's month over a million requests is read from sums, and says the same to the last."""
+
+    OWNERS = (("team", "web"), ("project", "shop"), ("key", "aco_1"), ("agent", "codex"))
+
+    @pytest.fixture(autouse=True)
+    def _requests(self) -> None:
+        chance = random.Random(3)
+        for _ in range(80):
+            RoutingMetricFactory(
+                request__agent=chance.choice(["codex", "chat", ""]),
+                request__api_key=chance.choice(["aco_1", "ACO_1", "aco_10"]),
+                request__tenant=chance.choice(["team:web", "team:Web", "team:", "user:web"]),
+                request__project=chance.choice(["shop", "shopping", ""]),
+                request__model=chance.choice(["claude-haiku-5-5", "some/model"]),
+                request__status=chance.choice(["ok", "error"]),
+                request__created_at=datetime(
+                    2026, 10, chance.randint(1, 31), chance.randint(0, 23), tzinfo=UTC
+                ),
+                request__cost=D(chance.randrange(10**9)) / 10**10,
+                baseline_cost=D(chance.randrange(10**9)) / 10**10,
+            )
+
+    def statements(self) -> list[dict[str, Any]]:
+        return [
+            statement("2026-10", by, one, picked)
+            for by, name in (*self.OWNERS, ("user", "ann"), ("tag", "a"))
+            for one in (name, "(none)")
+            for picked in (None, get_services().compared_with("requested"))
+        ]
+
+    def test_they_say_what_the_requests_say(self) -> None:
+        from_requests = self.statements()
+        assert all(month["total"]["requests"] for month in from_requests)
+        for until in (datetime(2026, 10, 12, 7, tzinfo=UTC), datetime.now(UTC)):
+            for _ in totals_update(until):
+                pass
+            assert self.statements() == from_requests
+
+    def test_a_month_that_is_summed_is_not_read_from_the_requests(self) -> None:
+        for _ in totals_update():
+            pass
+        for by, name in self.OWNERS:
+            with CaptureQueriesContext(connection) as queries:
+                statement("2026-10", by, name)
+            assert not any('FROM "requests"' in query["sql"] for query in queries)
+
+    def test_days_that_were_summed_before_are_read_from_the_requests(self) -> None:
+        from_requests = self.statements()
+        for _ in totals_update():
+            pass
+        without = {"dimension__endswith": "_mix"}
+        HourlyRollup.objects.filter(**without, hour__day__lt=12).delete()
+        DailyRollup.objects.filter(**without, day__day__lt=12).delete()
+        ROLLUP_CACHE.clear()
+        assert self.statements() == from_requests
+        RequestRecord.objects.filter(created_at__day__lt=12).delete()
+        assert statement("2026-10", "team", "web")["pruned"]
+
+    def test_what_was_pruned_is_still_summed(self) -> None:
+        before = [statement("2026-10", by, name) for by, name in self.OWNERS]
+        for _ in totals_update():
+            pass
+        RequestRecord.objects.all().delete()
+        assert [statement("2026-10", by, name) for by, name in self.OWNERS] == before
+        picked = get_services().compared_with("requested")
+        assert all(statement("2026-10", *owner, picked)["pruned"] for owner in self.OWNERS)
 
 
 @pytest.mark.parametrize("kind", ["table", "html"])

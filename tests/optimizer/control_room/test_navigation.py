@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from analytics.access.developers import developer_disable
 from analytics.access.keys import key_make
-from analytics.models import ApiKey, Developer, KeyTemplate
+from analytics.models import ApiKey, Developer, KeyTemplate, Team
 from tests.factories import BudgetFactory, RequestRecordFactory
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +108,20 @@ class TestPalette:
         developer_disable(ann)
         assert hits(admin_client, "ann")["Developers"][0]["note"] == "access has ended"
         assert set(hits(client_with("view_developer"), "ann")) == {"Developers"}
+
+    def test_all_tables_are_searched_by_one_query(
+        self, admin_client: Client, django_assert_max_num_queries: Any
+    ) -> None:
+        for number in range(7):
+            BudgetFactory(name=f"Night {number}")
+            Team.objects.create(name=f"night {number}")
+        record = RequestRecordFactory()
+        with django_assert_max_num_queries(6):
+            assert list(hits(admin_client, str(record.pk))) == ["Requests", "Search"]
+        with django_assert_max_num_queries(8):
+            found = hits(admin_client, "night")
+        assert [hit["text"] for hit in found["Budgets"]] == [f"Night {n}" for n in range(5)]
+        assert [hit["text"] for hit in found["Teams"]] == [f"night {n}" for n in range(5)]
 
     def test_words_lead_to_the_search_of_requests(self, admin_client: Client) -> None:
         first, *_ = hits(admin_client, "rate limiter & more")["Search"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 
 from analytics.models import RequestRecord
@@ -19,7 +20,8 @@ def turn(minutes: float, **fields: object) -> RequestRecord:
 
 
 def caches() -> SimulatedCaches:
-    return SimulatedCaches(lambda provider: {"claude": "anthropic"}.get(provider, "openai"))
+    wires = {"claude": "anthropic"}
+    return SimulatedCaches(lambda provider: wires.get(provider, "openai"), OrderedDict())
 
 
 def used(at: SimulatedCaches, record: RequestRecord, ref: ModelRef, size: int, effort: str = "",

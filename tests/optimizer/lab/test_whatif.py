@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import pickle
 import random
+import re
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from redis.exceptions import RedisError
 
+from analytics.ledger.rollups import totals_update
 from analytics.models import Experiment, RequestRecord, RoutingRule
 from analytics.quality.rated_answers import propensities
 from optimizer.policies.policy import PolicyError, leaves_choice, read_policy
@@ -27,6 +34,11 @@ from tests.routing.learning.made_outcomes import made_outcomes
 
 SMALL, BIG = "claude-haiku-5-5", "claude-sonnet-5-5"
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_studies() -> None:
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +160,57 @@ class TestOnTheLog:
         (small, big) = sorted(mixes([dear, cheap]), key=lambda row: row[0])
         assert small[1][1:] == [0, 100]
         assert big[1][1:] == [100, 0]
+
+    def test_a_study_that_goes_on_elsewhere_comes_to_the_same(self) -> None:
+        log(250)
+        what_if, names = get_services().what_if, get_services().names
+        policies = [read_policy(name, names) for name in (BIG, "cheapest", "hybrid@0.8")]
+        since, until = datetime.now(UTC) - 3 * DAY, datetime.now(UTC)
+        at_once = what_if.compare(policies, since, until)
+        study, steps = what_if.begin(policies, since, until), 0
+        while not study.done:
+            what_if.go_on(study, 0.02)
+            before = study.decided
+            study, steps = pickle.loads(pickle.dumps(study)), steps + 1
+            assert study.decided == before
+        assert steps > 1
+        assert study.answers() == at_once
+
+    def test_few_requests_say_less_surely_what_all_say(self) -> None:
+        log(400)
+        what_if = get_services().what_if
+        study = what_if.begin([read_policy(BIG, get_services().names)], datetime.now(UTC) - 3 * DAY)
+        what_if.go_on(study, 0)
+        (answer,) = study.answers()
+        assert (study.decided, answer.cost) == (1, None)
+        while study.decided < 150:
+            what_if.go_on(study, 0)
+        (part,) = deepcopy(study).answers()
+        what_if.go_on(study)
+        (whole,) = study.answers()
+        assert part.requests == 150
+        assert part.monthly == pytest.approx(whole.monthly)
+        assert (
+            part.cost.change_high - part.cost.change_low
+            > whole.cost.change_high - whole.cost.change_low
+        )
+
+    def test_a_request_that_is_deleted_meanwhile_is_left_out(self) -> None:
+        log(150)
+        what_if = get_services().what_if
+        study = what_if.begin([read_policy(BIG, get_services().names)], datetime.now(UTC) - 3 * DAY)
+        RequestRecord.objects.filter(pk__in=study.requests[:20]).delete()
+        what_if.go_on(study)
+        assert study.answers()[0].requests == 130
+
+    def test_the_pace_is_that_of_the_roll_ups_and_the_requests_after_them(self) -> None:
+        log(300, explored=0.5)
+        log(60, seed=2, explored=0.5, request__cache_hit=True)
+        exact = ask(BIG)
+        for _ in totals_update():
+            pass
+        assert ask(BIG).monthly == pytest.approx(exact.monthly, rel=1e-3)
+        assert ask(BIG, most=200).monthly == pytest.approx(exact.monthly, rel=0.01)
 
     def test_longer_answers_cost_more(self) -> None:
         decisions = log(400, explored=0.5)
@@ -313,6 +376,14 @@ class TestTheAdminPage:
     def read(client: Client, asked: dict[str, Any]) -> str:
         return client.get("/admin/whatif/", asked).content.decode()
 
+    @staticmethod
+    def estimates(client: Client, asked: dict[str, Any]) -> Any:
+        """Return the last answer; a script asks until there is no more to decide."""
+        page = client.get(ESTIMATES, asked)
+        while (again := re.search(r'data-again="([^"]+)"', page.content.decode())) is not None:
+            page = client.get(html.unescape(again[1]))
+        return page
+
     def test_it_answers(self, admin_client: Client) -> None:
         log(300)
         page = admin_client.get("/admin/whatif/").content.decode()
@@ -321,8 +392,9 @@ class TestTheAdminPage:
         assert f"estimates?policy={BIG}&amp;days=3" in self.read(admin_client, asked)
         assert "quality rises" not in self.read(admin_client, asked)
         assert "quality rises" in self.read(admin_client, {**asked, "whole": 1})
-        page = admin_client.get(ESTIMATES, asked).content.decode()
+        page = self.estimates(admin_client, asked).content.decode()
         assert "quality rises" in page
+        assert "Estimated on 300 past requests" in page
         assert "Quality under the policy" in page
         assert f"claude/{BIG}" in page
 
@@ -331,7 +403,7 @@ class TestTheAdminPage:
     ) -> None:
         log(300)
         asked = {"policy": [BIG, "cheapest", "hybrid@0.8", ""], "days": 3}
-        page = admin_client.get(ESTIMATES, asked)
+        page = self.estimates(admin_client, asked)
         big, cheapest, target = page.context["estimates"]
         assert (big["name"], cheapest["rule"]) == (BIG, "")
         rule = admin_client.get(f"{reverse('admin:analytics_routingrule_add')}?{big['rule']}")
@@ -359,6 +431,45 @@ class TestTheAdminPage:
         saved = admin_client.post(reverse("admin:analytics_experiment_add"), filled)
         assert saved.status_code == 302
         assert Experiment.objects.get().status == "draft"
+
+    def test_it_shows_how_far_it_is_and_what_is_known_so_far(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log(130)
+        monkeypatch.setattr("optimizer.control_room.pages.whatif.page._SECONDS", 0)
+        asked = {"policy": BIG, "days": 3}
+        for decided in range(1, 131):
+            page = admin_client.get(ESTIMATES, asked)
+            assert page.context["study"].decided == decided
+            text = page.content.decode()
+            assert ("data-again" in text) == (decided < 130)
+            assert f"{decided} of 130 past requests are decided" in text or decided == 130
+            assert (page.context["estimates"][0]["monthly"] is None) == (decided < 100)
+        log(20, seed=5)
+        # The same question is answered by what is kept; another one is not.
+        assert admin_client.get(ESTIMATES, asked).context["study"].decided == 130
+        assert admin_client.get(ESTIMATES, {**asked, "named": "on"}).context["study"].decided == 1
+        RoutingRule.objects.create(
+            name="no small", action="forbid", model_names=[f"claude/{SMALL}"]
+        )
+        get_services().rules.refresh()
+        assert admin_client.get(ESTIMATES, asked).context["study"].decided == 1
+
+    def test_without_the_shared_cache_all_is_decided_at_once(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Away:
+            def get(self, key: str) -> None:
+                raise RedisError
+
+            def set(self, key: str, *value: object) -> None:
+                raise RedisError
+
+        log(110)
+        monkeypatch.setattr("optimizer.control_room.pages.whatif.kept_studies.cache", Away())
+        monkeypatch.setattr("optimizer.control_room.pages.whatif.page._SECONDS", 0)
+        page = admin_client.get(ESTIMATES, {"policy": BIG, "days": 3})
+        assert "Estimated on 110 past requests" in page.content.decode()
 
     def test_more_than_four_are_refused(self, admin_client: Client) -> None:
         asked = {"policy": ["best", "cheapest", "hybrid", "learning", BIG], "days": 3}

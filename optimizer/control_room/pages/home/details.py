@@ -19,7 +19,7 @@ from analytics.reports.breakdown import SUMMED, breakdown
 from analytics.reports.compared import ComparedWith
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
-from analytics.reports.sum_queries import SumQuery
+from analytics.reports.period_sums import SumQuery
 from analytics.reports.sum_sources import CachedSums, ReportSums
 from analytics.reports.usage import by_provider, most_expensive_requests
 from optimizer.control_room.pages.period import ReportPeriod

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db.models.functions import TruncDay
 
 from analytics.budgets.report import most_used
 from analytics.ledger.savings import cost_savings
@@ -24,15 +25,14 @@ from analytics.quality.report import quality_report
 from analytics.reports.compared import ComparedWith
 from analytics.reports.daily_spending import DailySpending
 from analytics.reports.figures import Figures
-from analytics.reports.intervals import GROUPED_BY
-from analytics.reports.sum_queries import SumQuery
+from analytics.reports.intervals import GROUPED_BY, PAIR_FIGURES
+from analytics.reports.period_sums import SumQuery
 from analytics.reports.sum_sources import CachedSums, total_of
 from optimizer.control_room.pages.home.attention import problems
 from optimizer.control_room.pages.home.headline import headline, sparkline
 from optimizer.control_room.pages.period import DEAREST_FIRST, ReportPeriod
 
 _MOST_BUDGETS = 8
-_DIMENSIONS = ("strategy", *GROUPED_BY.values())
 _FIGURES = (
     "requests", "decided", "failed", "cache_hits", "paired", "latency_us", "cost", "lost_cost",
     "paired_cost", "baseline_cost", "routing_saved", "cache_saved", "prompt_cache_saved",
@@ -83,7 +83,11 @@ def overview(
     """
     now = now or datetime.now(UTC)
     since, until = period.since, period.until
-    queries = [SumQuery(_DIMENSIONS, since, until), SumQuery(["strategy"], period.before, since)]
+    queries = [
+        SumQuery(["strategy"], since, until, TruncDay),
+        SumQuery(list(GROUPED_BY.values()), since, until, figures=PAIR_FIGURES),
+        SumQuery(["strategy"], period.before, since),
+    ]
     sums = CachedSums.of(queries, _FIGURES)
     totals = total_of(sums.by("strategy", since, until))
     page = {

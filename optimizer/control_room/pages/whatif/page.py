@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -17,7 +17,8 @@ from analytics.ledger.daily_totals import known_values
 from analytics.reports.usage import period_start
 from optimizer.control_room.demo import demo_view
 from optimizer.control_room.pages.whatif.form import WhatIfForm
-from optimizer.lab.whatif import Answer
+from optimizer.control_room.pages.whatif.kept_studies import kept_study, study_keep, study_key
+from optimizer.lab.whatif.study import Answer, WhatIfStudy
 from optimizer.policies.policy import STRATEGIES
 from optimizer.presentation.guarantee import guarantee_lines
 from optimizer.presentation.policy_forms import experiment_fields, rule_fields
@@ -26,7 +27,9 @@ from optimizer.wiring.build import get_services
 from optimizer.wiring.offline.demo_policies import demo_policies
 
 _MAX_REQUESTS = 5_000
-"""The most requests that are decided again, over all policies: it takes a second or two."""
+"""The most decisions that are made again, over all policies: it takes a few seconds."""
+_SECONDS = 0.15
+"""How long each call of the page's script decides."""
 _MOST_MODELS = 12
 
 
@@ -54,11 +57,15 @@ def whatif_view(request: HttpRequest) -> HttpResponse:
 
 
 def whatif_estimates_view(request: HttpRequest) -> HttpResponse:
-    """Return the estimates alone, side by side: it takes a second or two."""
+    """Return the estimates on the requests that are decided so far, side by side.
+
+    Each call decides more of them. The page's script asks again until all are.
+    """
     services, form = _asked(request)
     if not form.is_valid():
         return HttpResponseBadRequest("The policies cannot be read.")
-    context = _estimates(services, form.cleaned_data, request)
+    context = _estimates(services, form.cleaned_data, request, _SECONDS)
+    context["again"] = request.get_full_path()
     return TemplateResponse(request, "admin/whatif_estimates.html", context)
 
 
@@ -80,16 +87,33 @@ def _quick_links(models: Sequence[str]) -> list[tuple[str, str]]:
     return [(model, urlencode({"policy": model, "days": 30, "named": "on"})) for model in ordered]
 
 
-def _estimates(services: Any, asked: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
-    """Return what the template shows of the policies that the form asks about."""
-    services.rules.refresh()
-    services.evidence.refresh()
-    since = period_start(asked["days"])
-    answers = services.what_if.compare(
-        asked["policy"], since, most=_MAX_REQUESTS // len(asked["policy"]), named=asked["named"]
-    )
-    may = request.user.has_perm  # type: ignore[union-attr]
+def _estimates(
+    services: Any, asked: dict[str, Any], request: HttpRequest, seconds: float | None = None
+) -> dict[str, Any]:
+    """Return what the template shows of the policies that the form asks about.
+
+    Past requests are decided for so many ``seconds``, or else all of them.
+    """
+    policies, what_if = asked["policy"], services.what_if
+    key = study_key(
+        demo_view(request).here, policies, asked["days"], asked["named"], services.rules.rules,
+        sorted(spec.ref for spec in services.names.available()),
+    )  # fmt: skip
+
+    def begin() -> WhatIfStudy:
+        services.rules.refresh()
+        services.evidence.refresh()
+        most, since = _MAX_REQUESTS // len(policies), period_start(asked["days"])
+        return cast(WhatIfStudy, what_if.begin(policies, since, most=most, named=asked["named"]))
+
+    study = kept_study(key, begin)
+    was_done = study.done
+    what_if.go_on(study, seconds)
+    if not was_done and not study_keep(key, study):
+        what_if.go_on(study)  # Nobody could go on.
+    may, answers = request.user.has_perm, study.answers()  # type: ignore[union-attr]
     return {
+        "study": study,
         "estimates": [
             {
                 "name": answer.policy.name,

@@ -10,88 +10,36 @@ the models' answers (:mod:`analytics.reports.token_ratios`).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf
+from time import monotonic
 from typing import Any
 
-from django.db.models import Avg, Count, Min
+from django.db.models import Avg
 
 from analytics.models import Feedback, RequestRecord
 from analytics.quality.rated_answers import propensities
-from analytics.reports.cluster_labels import labels_of, origin_of
+from analytics.reports.cluster_labels import origin_of
 from analytics.reports.sum_queries import requests_in
-from analytics.reports.sum_sources import RECORDED
-from analytics.reports.token_ratios import AnswerLengths
 from optimizer.lab.past_requests import PastRequests, analysis_of, effect_on
 from optimizer.lab.past_ways import AskedWay, effort_asked, effort_lowered, effort_propensity
-from optimizer.lab.policy_effects import Change, LoggedChoice, cost_change, quality_change
+from optimizer.lab.policy_effects import LoggedChoice
 from optimizer.lab.session_caches import SimulatedCaches
+from optimizer.lab.whatif.log_pace import log_facts
+from optimizer.lab.whatif.study import Answer, PolicyCourse, WhatIfStudy
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from optimizer.policies.rules import ActiveRules
-from routing.evaluation.off_policy import Unsupported
 from routing.models import PromptAnalysis
 from routing.rules import Effect
 
 MAX_REQUESTS = 20_000
 """The number of latest requests that are decided; more hardly narrow the intervals."""
-MIN_REQUESTS = 100
-_MONTH = timedelta(days=30.4375)
-"""The mean month."""
-_SHORTEST = timedelta(days=1)
-"""The least time over which requests are counted to tell how many a month has."""
+_READ_TOGETHER = 1_000
+"""How many decisions are made of the requests that are read at once."""
 
 Step = Callable[[], None]
-
-
-@dataclass(slots=True)
-class Answer:
-    """The estimate for a policy, over ``requests`` that could be decided.
-
-    ``cost`` is USD per request, ``quality`` 0-1; ``no_cost`` and ``no_quality`` are the
-    reasons if the log cannot tell. ``lengths_known`` is the share of requests for which
-    the completion's length on the other model is based on data. ``less_effort`` requests would
-    reason less, ``in_tier`` would be asked in a cheaper tier; ``tier_seen`` is whether the log has
-    calls in it, so that it is known to take calls.
-
-    ``monthly`` is how many such requests a month has at the pace of the log, ``days`` how much
-    time that pace is of. ``named`` of the requests name a model of their own.
-    """
-
-    policy: PolicySpec
-    requests: int = 0
-    rated: int = 0
-    changed: int = 0
-    undecided: Counter[str] = field(default_factory=Counter)
-    before: Counter[str] = field(default_factory=Counter)
-    after: Counter[str] = field(default_factory=Counter)
-    cost: Change | None = None
-    no_cost: str = ""
-    lengths_known: float = 1.0
-    quality: Change | None = None
-    no_quality: str = ""
-    less_effort: int = 0
-    in_tier: int = 0
-    tier_seen: bool = True
-    named: int = 0
-    monthly: float = 0.0
-    days: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Log:
-    """What is read of the log once for all policies.
-
-    ``monthly`` counts the requests of a month at the pace of the last ``days``.
-    """
-
-    records: Sequence[RequestRecord]
-    scores: Mapping[Any, float]
-    lengths: AnswerLengths
-    named: bool
-    monthly: float
-    days: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +49,7 @@ class _Past:
     record: RequestRecord
     analysis: PromptAnalysis
     effect: Effect
-
-
-@dataclass(slots=True)
-class _Course:
-    """How the log would have gone under one policy."""
-
-    answer: Answer
-    caches: SimulatedCaches
-    logged: list[LoggedChoice] = field(default_factory=list)
+    score: float | None
 
 
 class WhatIf:
@@ -124,7 +64,7 @@ class WhatIf:
 
     def count(self, since: datetime, until: datetime | None = None) -> int:
         """Return how many requests :meth:`ask` would decide."""
-        return min(MAX_REQUESTS, self._requests(since, until).count())
+        return min(MAX_REQUESTS, self._requests(since, until)[:MAX_REQUESTS].count())
 
     def ask(
         self,
@@ -140,7 +80,9 @@ class WhatIf:
 
         With ``named``, also on the requests that name a model, as if they left the choice open.
         """
-        return self.compare([policy], since, until, most=most, step=step, named=named)[0]
+        study = self.begin([policy], since, until, most=most, named=named)
+        self.go_on(study, step=step)
+        return study.answers()[0]
 
     def compare(
         self,
@@ -149,35 +91,75 @@ class WhatIf:
         until: datetime | None = None,
         *,
         most: int = MAX_REQUESTS,
-        step: Step = lambda: None,
         named: bool = False,
     ) -> list[Answer]:
         """Estimate each of ``policies`` on the same requests, as :meth:`ask` does."""
-        lengths = AnswerLengths(RECORDED.by("answer", since, until))
+        study = self.begin(policies, since, until, most=most, named=named)
+        self.go_on(study)
+        return study.answers()
+
+    def begin(
+        self,
+        policies: Sequence[PolicySpec],
+        since: datetime,
+        until: datetime | None = None,
+        *,
+        most: int = MAX_REQUESTS,
+        named: bool = False,
+    ) -> WhatIfStudy:
+        """Choose the requests to decide: the latest ``most`` of them. None is decided yet."""
         rows = self._requests(since, until)
-        records = list(rows.order_by("-created_at")[:most])
-        records.reverse()  # sessions go on from turn to turn
-        scores = _mean_scores([record.pk for record in records])
-        pace = _pace(rows, until or datetime.now(UTC)) if records else (0.0, 0.0)
-        log = _Log(records, scores, lengths, named, *pace)
-        tier_seen = any(_tier(record) for record in records)
-        courses = [
-            _Course(Answer(policy, tier_seen=tier_seen), SimulatedCaches(self._wire_of))
-            for policy in policies
-        ]
-        for record in records:
-            if not (named or leaves_choice(record.requested_model)):
-                for _ in courses:
-                    step()
-                continue
-            # What no policy changes is found once: the text takes longest to read.
-            past = _Past(record, analysis_of(record), effect_on(self._rules.rules, record))
-            for course in courses:
-                decided = self._decide(past, log, course)
-                if decided is not None:
-                    course.logged.append(decided)
+        latest = list(rows.order_by("-created_at").values_list("pk", "created_at")[:most])
+        latest.reverse()  # sessions go on from turn to turn
+        first = latest[0][1] if latest else None
+        if len(latest) == most:
+            first = rows.order_by("created_at").values_list("created_at", flat=True).first()
+        facts = log_facts([at for _, at in latest], first, since, until, whole=len(latest) < most)
+        return WhatIfStudy(
+            [key for key, _ in latest],
+            [PolicyCourse(Answer(policy)) for policy in policies],
+            facts.lengths,
+            self._rules.rules,
+            named,
+            facts.monthly,
+            facts.days,
+            until or datetime.now(UTC),
+        )
+
+    def go_on(
+        self, study: WhatIfStudy, seconds: float | None = None, step: Step = lambda: None
+    ) -> None:
+        """Decide more requests of the study, for so many seconds and at least one, or else all.
+
+        Call ``step`` after each.
+        """
+        ends = inf if seconds is None else monotonic() + seconds
+        together = max(1, _READ_TOGETHER // max(1, len(study.courses)))
+        while not study.done:
+            keys = study.requests[study.decided : study.decided + together]
+            records = RequestRecord.objects.select_related("decision").in_bulk(keys)
+            scores = _mean_scores(keys)
+            for key in keys:
+                # A request may have been deleted since the study began.
+                if (record := records.get(key)) is not None:
+                    self._decide_all(record, scores.get(key), study)
+                study.decided += 1
                 step()
-        return [_estimated(course.answer, course.logged, log) for course in courses]
+                if monotonic() >= ends:
+                    return
+
+    def _decide_all(self, record: RequestRecord, score: float | None, study: WhatIfStudy) -> None:
+        """Decide one request under all policies."""
+        study.tier_seen |= bool(_tier(record))
+        if not (study.named or leaves_choice(record.requested_model)):
+            return
+        # What no policy changes is found once: the text takes longest to read.
+        effect = effect_on(study.rules, record)
+        past = _Past(record, analysis_of(record), effect, score)
+        for course in study.courses:
+            decided = self._decide(past, study, course)
+            if decided is not None:
+                course.logged.append(decided)
 
     @staticmethod
     def _requests(since: datetime, until: datetime | None) -> Any:
@@ -187,15 +169,15 @@ class WhatIf:
         )
         return rows.filter(decision__isnull=False).select_related("decision")
 
-    def _decide(self, past: _Past, log: _Log, course: _Course) -> LoggedChoice | None:
-        record, answer, caches = past.record, course.answer, course.caches
-        policy = answer.policy
-        lengths, score = log.lengths, log.scores.get(record.pk)
+    def _decide(self, past: _Past, study: WhatIfStudy, course: PolicyCourse) -> LoggedChoice | None:
+        record, answer = past.record, course.answer
+        caches = SimulatedCaches(self._wire_of, course.sessions)
+        policy, lengths, score = answer.policy, study.lengths, past.score
         effect = past.effect
         if policy.rules:
-            effect = effect_on((*policy.rules, *self._rules.rules), record)
+            effect = effect_on((*policy.rules, *study.rules), record)
         decided = self._past.decide(
-            record, effect, policy, caches.find(record), over_named=log.named,
+            record, effect, policy, caches.find(record), over_named=study.named,
             analysis=past.analysis,
         )  # fmt: skip
         way = AskedWay()
@@ -241,31 +223,10 @@ class WhatIf:
             same_tier=_tier(record) == way.service_tier,
             target_propensity=propensity,
             score=score,
-            cost=record.cost,
-            target_expected=expected,
+            cost=float(record.cost),
+            target_expected=float(expected),
             length_known=ratio.known,
         )
-
-
-def _estimated(answer: Answer, logged: Sequence[LoggedChoice], log: _Log) -> Answer:
-    if log.records:
-        answer.days = log.days
-        answer.monthly = log.monthly * len(logged) / len(log.records)
-    if len(logged) < MIN_REQUESTS:
-        few = "1 request is" if len(logged) == 1 else f"{len(logged)} requests are"
-        answer.no_cost = answer.no_quality = f"{few} too few; {MIN_REQUESTS} are needed"
-        return answer
-    answer.lengths_known = sum(choice.length_known for choice in logged) / len(logged)
-    labels = labels_of(choice.origin for choice in logged)
-    try:
-        answer.cost = cost_change(logged, labels)
-    except Unsupported as error:
-        answer.no_cost = str(error)
-    try:
-        answer.quality = quality_change(logged, labels)
-    except Unsupported as error:
-        answer.no_quality = str(error)
-    return answer
 
 
 def _named(model: str, effort: str) -> str:
@@ -277,14 +238,7 @@ def _tier(record: RequestRecord) -> str:
     return str((record.billed_units or {}).get("service_tier", ""))
 
 
-def _mean_scores(requests: list[Any]) -> dict[Any, float]:
+def _mean_scores(requests: Sequence[Any]) -> dict[Any, float]:
     """Return the mean score, 0-1, of each rated request's answer."""
     feedback = Feedback.objects.filter(request__in=requests).values("request_id").order_by()
     return {row["request_id"]: row["score"] for row in feedback.annotate(score=Avg("score"))}
-
-
-def _pace(rows: Any, until: datetime) -> tuple[float, float]:
-    """Return how many of ``rows`` a month has at their pace, and the days that the pace is of."""
-    counts = rows.order_by().aggregate(n=Count("pk"), first=Min("created_at"))
-    span = max(until - counts["first"], _SHORTEST)
-    return counts["n"] * (_MONTH / span), span / timedelta(days=1)

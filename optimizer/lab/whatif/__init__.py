@@ -1,0 +1,1 @@
+"""What if: other policies on past requests."""
