@@ -27,6 +27,7 @@ from providers.errors import (
 )
 from providers.pools.member import Member
 from providers.pools.pool import MemberPool
+from providers.values import frozen
 
 # A longer wait for one provider is worse than a call of the next one.
 _LONGEST_WAIT_SECONDS = 3.0
@@ -62,7 +63,7 @@ class ResiliencePolicy:
     place_wait: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputSummary:
     """What a request asks, as far as its failures need it.
 

@@ -13,13 +13,14 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from analytics.budgets.claims import Claim, Cost, Draw, Refusal, draws, key_origins
 from analytics.budgets.opening import budgets_load
 from analytics.budgets.periods import window_at
 from analytics.budgets.standing import Balances, Key, lock_accounts
+from analytics.database.bulk_write import first_row
 from analytics.models import Budget, BudgetAccount, BudgetHold, BudgetUsage
 from analytics.money import MoneySum
 
@@ -184,9 +185,8 @@ def release(requests: Iterable[UUID]) -> None:
 
 def _any_budgets() -> bool:
     """Return whether a budget exists; raw SQL, as every commit asks and the ORM costs more."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {Budget._meta.db_table} LIMIT 1")  # noqa: S608 - ours
-        return cursor.fetchone() is not None
+    table = Budget._meta.db_table
+    return first_row(f"SELECT 1 FROM {table} LIMIT 1") is not None  # noqa: S608 - ours
 
 
 def _amounts_by_period(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from functools import lru_cache
-from operator import attrgetter, methodcaller
+from operator import attrgetter, itemgetter, methodcaller
 from types import NoneType
 from typing import Any, Generic, TypeVar
 
@@ -44,6 +44,21 @@ def execute_many(sql: str, lines: Sequence[Sequence[Any]]) -> None:
         own.connection.executemany(_with_question_marks(sql), lines)
 
 
+def first_row(sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+    """Return the first row that ``sql`` reads, in the caller's transaction, ``None`` for none.
+
+    For small look-ups in every commit; ``sql`` is as for :func:`execute_many`.
+    """
+    own = connections["default"]
+    if own.vendor != "sqlite" or own.queries_logged:
+        with own.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchone()  # type: ignore[no-any-return]
+    own.ensure_connection()
+    with own.wrap_database_errors:
+        return own.connection.execute(_with_question_marks(sql), values).fetchone()  # type: ignore[no-any-return]
+
+
 @lru_cache(maxsize=64)
 def _with_question_marks(sql: str) -> str:
     return sql.replace("%s", "?")
@@ -51,6 +66,22 @@ def _with_question_marks(sql: str) -> str:
 
 Row = TypeVar("Row", bound=models.Model)
 Convert = Callable[[Any], Any]
+
+
+def values_reader(names: Sequence[str]) -> Callable[[models.Model], tuple[Any, ...]]:
+    """Return a function that reads at least two attributes of a row, by their names.
+
+    Nearly all rows have all of their values loaded, where they are found faster.
+    """
+    loaded, any_way = itemgetter(*names), attrgetter(*names)
+
+    def values_of(row: models.Model) -> tuple[Any, ...]:
+        try:
+            return loaded(row.__dict__)  # type: ignore[no-any-return]
+        except KeyError:
+            return any_way(row)  # type: ignore[no-any-return]
+
+    return values_of
 
 
 class RowWriter(Generic[Row]):
@@ -71,7 +102,7 @@ class RowWriter(Generic[Row]):
         self._replaced = [
             str(field.column) for field in self._fields if field.name not in {unique, *kept}
         ]
-        self._values = attrgetter(*(field.attname for field in self._fields))
+        self._values = values_reader([field.attname for field in self._fields])
         self._made: dict[tuple[str, bool], tuple[str, list[tuple[int, Convert]]]] = {}
         # What is to be converted, by the types of a row: most values are as the driver takes them.
         self._needed: dict[tuple[Any, ...], list[tuple[int, Convert]]] = {}

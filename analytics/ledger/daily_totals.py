@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncMinute
 
-from analytics.database.bulk_write import execute_many
+from analytics.database.bulk_write import execute_many, first_row
 from analytics.database.locking import locked_row
 from analytics.models import DailyTotal, RequestRecord, RoutingMetric
 from analytics.money import SMALLEST_USD, MoneySum, percent
@@ -34,14 +34,13 @@ Decided = tuple[RequestRecord, RoutingMetric | None]
 
 def total_cost_on(day: date) -> Decimal:
     """Return the USD spent on a UTC day by all requests whose price is known."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            # Summed as integers of 1e-10 USD: SQLite would add decimals as binary floats.
-            "SELECT SUM(CAST(ROUND(cost * 10000000000) AS BIGINT)) FROM daily_totals"
-            " WHERE date = %s",
-            [connection.ops.adapt_datefield_value(day)],
-        )
-        return (cursor.fetchone()[0] or 0) * SMALLEST_USD
+    row = first_row(
+        # Summed as integers of 1e-10 USD: SQLite would add decimals as binary floats.
+        "SELECT SUM(CAST(ROUND(cost * 10000000000) AS BIGINT)) FROM daily_totals WHERE date = %s",
+        [connection.ops.adapt_datefield_value(day)],
+    )
+    assert row is not None  # it is a sum
+    return (row[0] or 0) * SMALLEST_USD
 
 
 class TenantTotals:
@@ -125,31 +124,46 @@ def totals_take_back(requests: Iterable[Decided]) -> None:
             total.delete()
 
 
-def _sums(requests: Iterable[Decided]) -> list[DailyTotal]:
-    totals: dict[tuple[date, str, str, str], DailyTotal] = {}
+class _Total:
+    """What some requests add to one row of the totals; a model instance takes far longer."""
+
+    __slots__ = (*_KEY, *_COUNTS, *_MONEY)
+
+    def __init__(self, day: date, provider: str, model: str, strategy: str) -> None:
+        self.date, self.provider, self.model, self.strategy = day, provider, model, strategy
+        self.requests = self.errors = self.cache_hits = self.unpriced = 0
+        self.tokens_in = self.tokens_out = 0
+        self.cost = self.baseline_cost = self.routing_saved = self.cache_saved = _ZERO
+
+    def add(self, request: RequestRecord, decision: RoutingMetric | None) -> None:
+        self.requests += 1
+        self.errors += request.status == RequestRecord.Status.ERROR
+        self.cache_hits += request.cache_hit
+        if request.cost is None:
+            self.unpriced += 1
+        elif request.cost:
+            self.cost += request.cost
+        self.tokens_in += request.tokens_in
+        self.tokens_out += request.tokens_out
+        if decision is None:
+            return
+        if decision.cache_saved:
+            self.cache_saved += decision.cache_saved
+        if decision.routing_saved is not None:
+            self.routing_saved += decision.routing_saved
+            self.baseline_cost += decision.baseline_cost or _ZERO
+
+
+def _sums(requests: Iterable[Decided]) -> list[_Total]:
+    totals: dict[tuple[date, str, str, str], _Total] = {}
     for request, decision in requests:
         day = request.created_at.astimezone(UTC).date()
         key = (day, request.provider, request.model, request.strategy)
         total = totals.get(key)
         if total is None:
-            total = totals[key] = DailyTotal(**dict(zip(_KEY, key, strict=True)))
-        _add(total, request, decision)
+            total = totals[key] = _Total(*key)
+        total.add(request, decision)
     return list(totals.values())
-
-
-def _add(total: DailyTotal, request: RequestRecord, decision: RoutingMetric | None) -> None:
-    total.requests += 1
-    total.errors += request.status == RequestRecord.Status.ERROR
-    total.cache_hits += request.cache_hit
-    total.unpriced += request.cost is None
-    total.tokens_in += request.tokens_in
-    total.tokens_out += request.tokens_out
-    total.cost += request.cost or _ZERO
-    if decision is not None:
-        total.routing_saved += decision.routing_saved or _ZERO
-        total.cache_saved += decision.cache_saved or _ZERO
-        if decision.routing_saved is not None:
-            total.baseline_cost += decision.baseline_cost or _ZERO
 
 
 def savings_summary(today: date | None = None) -> list[dict[str, Any]]:

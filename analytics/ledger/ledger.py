@@ -12,7 +12,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -37,6 +36,7 @@ from analytics.ledger.sessions import sessions_add
 from analytics.ledger.write_health import WriteHealth, write_probe
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
+from routing.values import frozen
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class BudgetsUnavailable(Exception):
     """The database is unavailable, so no money can be held."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LedgerEntry:
     """The rows of one request, written together or not at all.
 
@@ -82,7 +82,7 @@ Observer = Callable[[LedgerEntry], object]
 """A function that is called with each entry once it is recorded."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """Proof that an entry is durable.
 

@@ -8,7 +8,6 @@ baseline is a saving of routing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,11 +17,12 @@ from analytics.quality.report import judging_cost
 from analytics.reports.figures import Figures
 from analytics.reports.intervals import savings_interval
 from analytics.reports.sum_sources import RECORDED, ReportSums, total_of
+from routing.values import frozen
 
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Savings:
     """USD saved by routing and by the cache; ``None`` if a price is unknown.
 

@@ -23,14 +23,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache, partial
 from hashlib import sha256
-from operator import attrgetter
+from itertools import compress
+from operator import is_not
 from typing import Any, NamedTuple
 
 import orjson
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
 
-from analytics.database.bulk_write import execute_many, json_value
+from analytics.database.bulk_write import execute_many, json_value, values_reader
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.models.seals import LedgerSeal
 
@@ -74,11 +75,9 @@ class _Columns:
         ]
         self._names = [name for name, _ in self._fields]
         self._defaults = [_default(field) for _, field in self._fields]
-        self._values = attrgetter(*(field.attname for _, field in self._fields))
-        self._columns = [
-            (name, default, _text_of(field))
-            for (name, field), default in zip(self._fields, self._defaults, strict=True)
-        ]
+        self._values = values_reader([field.attname for _, field in self._fields])
+        self._places = list(range(len(self._fields)))
+        self._texts = [_text_of(field) for _, field in self._fields]
 
     def constants(self) -> dict[str, Any]:
         """Return the defaults that are the same for every row, by name."""
@@ -88,10 +87,14 @@ class _Columns:
     def changed(self, row: models.Model) -> dict[str, Any]:
         """Return the columns of ``row`` that differ from their defaults, as the JSON has them."""
         changed = {}
-        for (name, default, text), value in zip(self._columns, self._values(row), strict=True):
+        names, defaults, texts = self._names, self._defaults, self._texts
+        values = self._values(row)
+        # Half of the columns have the very object that is their default.
+        for place in compress(self._places, map(is_not, values, defaults)):
+            value, default, text = values[place], defaults[place], texts[place]
             # An amount is not compared with ``None``, which took as long as all other comparisons.
-            if value is not default and (default is None or value != default):
-                changed[name] = value if text is None or value is None else text(value)
+            if default is None or value != default:
+                changed[names[place]] = value if text is None or value is None else text(value)
         return changed
 
 

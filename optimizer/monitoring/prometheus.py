@@ -7,8 +7,10 @@ Amounts are floats: they are for monitoring. Accounting uses the ledger.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ from optimizer.monitoring.conventions import (
     TOKENS,
     is_call,
     operation_of,
-    seconds_of_call,
 )
+from optimizer.monitoring.tallies import Distribution, Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -37,6 +39,10 @@ _CALL = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"
 _MOST_REASONS = 100
 _MOST_MODELS = 500
 """Clients may invent names of models, such as dates of snapshots."""
+_MOST_TALLIES = 1_000
+_LABELS_OF = attrgetter(
+    "endpoint", "strategy", "status", "cache_hit", "provider", "model", "error_code"
+)
 _CIRCUITS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 
 
@@ -80,6 +86,8 @@ class Meter:
     def __init__(self, circuits: Callable[[], Mapping[str, str]] = dict) -> None:
         self.registry = registry = CollectorRegistry()
         self._model = _Bounded(_MOST_MODELS)
+        self._tallies: dict[tuple[Any, ...], Tally] = {}
+        self._lock = threading.Lock()  # pages that show the metrics are made on other threads
         self._circuits_now = circuits
         self._requests = _Labelled(
             Counter(
@@ -195,44 +203,62 @@ class Meter:
         self._refusals(endpoint, str(status), self._reason(reason), in_ledger).inc()
 
     def observe(self, entry: LedgerEntry) -> None:
-        """Count the request, its durations, its cost and its savings."""
-        request, decision = entry.request, entry.decision
+        """Count the request, its durations, its cost and its savings.
+
+        The library is told every second (:meth:`tell`) and at each scrape.
+        """
+        request = entry.request
+        key = _LABELS_OF(request)
+        with self._lock:
+            tally = self._tallies.get(key)
+            if tally is None:
+                if len(self._tallies) >= _MOST_TALLIES:
+                    self._tell()
+                    self._tallies.clear()
+                tally = self._tallies[key] = self._tally_of(request)
+            tally.add(entry)
+
+    def tell(self) -> None:
+        """Tell the library what was counted, so that other workers can show it."""
+        with self._lock:
+            self._tell()
+
+    def _tell(self) -> None:
+        for tally in self._tallies.values():
+            tally.tell()
+
+    def _tally_of(self, request: RequestRecord) -> Tally:
+        endpoint, strategy, status = request.endpoint, request.strategy, str(request.status)
+        provider, model = request.provider, self._model(request.model)
         hit = "true" if request.cache_hit else "false"
-        self._requests(request.endpoint, request.strategy, str(request.status), hit).inc()
-        self._latency(request.endpoint).observe(request.latency_ms / 1000)
-        provider_ms = request.provider_ms or 0.0
-        self._overhead(request.endpoint).observe(max(0.0, request.latency_ms - provider_ms) / 1000)
-        if request.cost:
-            self._cost(request.provider, self._model(request.model)).inc(float(request.cost))
-        if decision is not None:
-            self._count_savings(
-                decision.cache_saved, decision.routing_saved, decision.baseline_cost
-            )
+        counters = (
+            partial(self._requests, endpoint, strategy, status, hit),
+            partial(self._cost, provider, model),
+            lambda: self._baseline,
+            lambda: self._compared,
+            lambda: self._cache_saved,
+        )
+        call = tokens = None
         if is_call(request):
-            self._count_call(request)
-
-    def _count_savings(
-        self, by_cache: Decimal | None, by_routing: Decimal | None, baseline: Decimal | None
-    ) -> None:
-        if by_cache:
-            self._cache_saved.inc(float(by_cache))
-        if by_routing is not None and baseline is not None:
-            self._baseline.inc(float(baseline))
-            self._compared.inc(max(0.0, float(baseline - by_routing)))
-
-    def _count_call(self, request: RequestRecord) -> None:
-        labels = (operation_of(request), request.provider, self._model(request.model))
-        seconds = seconds_of_call(request)
-        self._calls(*labels, request.error_code).observe(seconds)
-        if request.status == RequestRecord.Status.ERROR:
-            return
-        self._tokens(*labels, "input").observe(request.tokens_in)
-        self._tokens(*labels, "output").observe(request.tokens_out)
-        if request.ttft_ms is not None:
-            self._first(*labels).observe(request.ttft_ms / 1000)
+            labels = (operation_of(request), provider, model)
+            call = Distribution(partial(self._calls, *labels, request.error_code))
+            if request.status != RequestRecord.Status.ERROR:
+                tokens = (
+                    Distribution(partial(self._tokens, *labels, "input")),
+                    Distribution(partial(self._tokens, *labels, "output")),
+                    Distribution(partial(self._first, *labels)),
+                )
+        return Tally(
+            counters,
+            Distribution(partial(self._latency, endpoint)),
+            Distribution(partial(self._overhead, endpoint)),
+            call,
+            tokens,
+        )
 
     def exposition(self) -> bytes:
         """Return the text of a scrape: of this worker, or of all workers that share a folder."""
+        self.tell()
         for provider, state in self._circuits_now().items():
             self._circuits(provider).set(_CIRCUITS[state])
         folder = os.environ.get(SHARED_FOLDER)

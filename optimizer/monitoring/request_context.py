@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from providers.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestContext:
     """The ids of a request and its trace.
 

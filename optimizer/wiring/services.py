@@ -203,6 +203,7 @@ class Services:
         while True:
             await asyncio.sleep(1)
             self.meter.count_tasks(len(asyncio.all_tasks()))
+            self.meter.tell()
             self.ledger.abort_stuck_wait()
             self.ledger.health.decide()
             if self.cache is not None:
@@ -245,6 +246,7 @@ class Services:
             self._recovery.close()
         self.ledger.health.close()
         self.ledger.close()
+        self.meter.tell()
         self.budgets.begun.close()
         self.object_database.close()
         self.telemetry.close()

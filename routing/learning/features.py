@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -22,7 +23,9 @@ BUCKET_BITS = 16
 """Words and word pairs are hashed into 2**16 buckets, so no prompt's text is in an artifact."""
 
 _BUCKETS = 1 << BUCKET_BITS
-_PAIR = np.uint32(0x9E3779B1)
+_PAIR_CODE, _CODES = 0x9E3779B1, 0xFFFFFFFF
+_PAIR = np.uint32(_PAIR_CODE)
+_FEW_WORDS = 40
 _OPTION = re.compile(r"^\(?[A-Ja-j][.):] ?(.*)$", re.MULTILINE)
 _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+")
@@ -220,6 +223,22 @@ def _lexicons(text: PromptText) -> list[float]:
     return [*map(math.log1p, counts), *[n / words for n in counts]]
 
 
+def _terms_of_few(words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return what :func:`terms` does: each call of numpy takes as long as a few words here."""
+    counts: dict[int, int] = {}
+    before = None
+    for code in map(_hash, words):
+        if before is not None:
+            pair = ((before * _PAIR_CODE) & _CODES) ^ code
+            bucket = (pair ^ pair >> BUCKET_BITS) & (_BUCKETS - 1)
+            counts[bucket] = counts.get(bucket, 0) + 1
+        bucket = (code ^ code >> BUCKET_BITS) & (_BUCKETS - 1)
+        counts[bucket] = counts.get(bucket, 0) + 1
+        before = code
+    buckets = sorted(counts)
+    return np.array(buckets, np.int64), np.array([counts[n] for n in buckets], np.float64)
+
+
 @lru_cache(maxsize=50_000)
 def _hash(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "replace"))
@@ -227,6 +246,8 @@ def _hash(word: str) -> int:
 
 def terms(text: PromptText) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the buckets of the prompt's words and word pairs, ascending, and their counts."""
+    if len(text.words) <= _FEW_WORDS:
+        return _terms_of_few(text.words)
     words = np.fromiter(map(_hash, text.words), dtype=np.uint32, count=len(text.words))
     pairs = (words[:-1] * _PAIR) ^ words[1:]
     mixed = np.concatenate((words, pairs))

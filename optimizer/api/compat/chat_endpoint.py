@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.wiring.services import Services
+from providers.values import frozen
 from routing.models import RoutingDecision
 
 # The request id in this header is our own.
@@ -224,7 +225,7 @@ def _usd(amount: Decimal | None) -> str:
     return "unknown" if amount is None else f"{amount.normalize():f}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResponseFormat:
     """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream.
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol, Self
 from optimizer.api.http.errors import Failure
 from optimizer.domain.client import Client
 from optimizer.wiring.services import Services
+from providers.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApiRequest:
     """One request: ``data`` is its JSON body, ``client`` its sender.
 
@@ -36,7 +37,7 @@ class ApiRequest:
     kept: list[Any] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JsonReply:
     """A reply that is sent as one JSON object; ``body`` may be JSON already.
 

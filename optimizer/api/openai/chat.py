@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -27,6 +26,7 @@ from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery
 from optimizer.gateway.streaming.client_stream import ClientStream
 from providers.events import Relayed
+from providers.values import frozen
 
 
 class OpenAIEndpoint(WireEndpoint):
@@ -37,7 +37,7 @@ class OpenAIEndpoint(WireEndpoint):
         return error_body(failure)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChatRelayRules(RelayRules):
     """The rules of chat completions; ``with_usage`` is whether the stream ends with its usage."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from operator import attrgetter
 from typing import Protocol
 
@@ -42,7 +43,7 @@ from providers.pricing import CallPrice, PriceBook
 from providers.rates import PLACES
 from providers.resilience import Attempt
 from providers.token_density import TokenDensity
-from providers.values import changed
+from providers.values import frozen
 from routing.models import ModelRef, RoutingDecision
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def _passed(attempts: Sequence[Attempt]) -> bool:
     return all(one.rail is None or one.rail["verdict"] in _PASSED for one in attempts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded:
     """The result for the client, and the cache entry from which others may get the answer."""
 
@@ -95,6 +96,27 @@ def notify(observers: Sequence[Observer], entry: LedgerEntry) -> None:
             logger.error(
                 "A request could not be counted in metrics or the live page", exc_info=error
             )
+
+
+def _answered(
+    analyzed: AnalyzedRequest, served: RoutingDecision, answer: PricedAnswer, total: Decimal | None
+) -> CompletionResult:
+    """Return the result of a provider's answer; ``total`` is what was spent today, in USD."""
+    return CompletionResult(
+        request_id=analyzed.request.request_id,
+        completion=answer.completion,
+        decision=served,
+        complexity=analyzed.analysis.complexity,
+        token_count=analyzed.analysis.token_count,
+        cost=answer.charges.cost,
+        total_cost_today=total,
+        cache_hit=False,
+        cache_key=analyzed.request.cache_key if answer.cacheable else None,
+        original_cost=answer.price.cost,
+        savings=answer.savings.total,
+        price_basis=answer.price.basis,
+        list_cost=answer.price.listed,
+    )
 
 
 class SessionMemory(Protocol):
@@ -184,28 +206,14 @@ class Accounting:
         if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
             turn = self._sessions.turn_of(analyzed, served, completion)
             entry = replace(entry, session_state=turn)
-        result = CompletionResult(
-            request_id=analyzed.request.request_id,
-            completion=completion,
-            decision=served,
-            complexity=analyzed.analysis.complexity,
-            token_count=analyzed.analysis.token_count,
-            cost=charges.cost,
-            total_cost_today=None,
-            cache_hit=False,
-            cache_key=analyzed.request.cache_key if cacheable else None,
-            original_cost=answer_cost,
-            savings=savings.total,
-            price_basis=price.basis,
-            list_cost=price.listed,
-        )
-        entry = self._with_outcome(entry, analyzed, result)
+        result_with = partial(_answered, analyzed, served, answer)
+        entry = self._with_outcome(entry, analyzed, result_with)
         try:
             total = await self._record(entry)
         finally:
             if analyzed.request.client.tokens_per_minute is not None:
                 await self.settle_tokens(analyzed, attempts, completion.usage)
-        return Recorded(changed(result, total_cost_today=total), cached)
+        return Recorded(result_with(total), cached)
 
     async def record_hit(
         self,
@@ -223,22 +231,26 @@ class Accounting:
         hit = self._entries.for_hit(
             analyzed, decision, entry, savings, latency_ms=milliseconds_since(started)
         )
-        result = CompletionResult(
-            request_id=analyzed.request.request_id,
-            completion=cached_completion(entry),
-            decision=decision,
-            complexity=analyzed.analysis.complexity,
-            token_count=analyzed.analysis.token_count,
-            cost=_ZERO,
-            total_cost_today=None,
-            cache_hit=True,
-            cache_key=entry.cache_key,
-            original_cost=entry.original_cost,
-            savings=savings.cache,
-            likeness=likeness,
-        )
-        total = await self._record(self._with_outcome(hit, analyzed, result))
-        return changed(result, total_cost_today=total)
+        completion = cached_completion(entry)
+
+        def result_with(total: Decimal | None) -> CompletionResult:
+            return CompletionResult(
+                request_id=analyzed.request.request_id,
+                completion=completion,
+                decision=decision,
+                complexity=analyzed.analysis.complexity,
+                token_count=analyzed.analysis.token_count,
+                cost=_ZERO,
+                total_cost_today=total,
+                cache_hit=True,
+                cache_key=entry.cache_key,
+                original_cost=entry.original_cost,
+                savings=savings.cache,
+                likeness=likeness,
+            )
+
+        hit = self._with_outcome(hit, analyzed, result_with)
+        return result_with(await self._record(hit))
 
     async def record_failure(
         self,
@@ -281,12 +293,19 @@ class Accounting:
             await self.settle_tokens(analyzed, attempts)
 
     def _with_outcome(
-        self, entry: LedgerEntry, analyzed: AnalyzedRequest, result: CompletionResult
+        self,
+        entry: LedgerEntry,
+        analyzed: AnalyzedRequest,
+        result_with: Callable[[Decimal | None], CompletionResult],
     ) -> LedgerEntry:
-        """Return ``entry`` with the end of the deferred request that it answers, if it does."""
+        """Return ``entry`` with the end of the deferred request that it answers, if it does.
+
+        ``result_with`` returns the result with what was spent today.
+        """
         deferred = analyzed.request.deferred
         if deferred is None:
             return entry
+        result = result_with(None)
         completion = result.completion
         usage = completion.usage
         list_cost = result.cost
