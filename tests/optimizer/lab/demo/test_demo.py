@@ -1,6 +1,6 @@
 """The demo: made by a process of its own, shown from its own file, and never mixed with real data.
 
-The demo is made once for the module by the real command.
+The demo is made once by the real command, for all processes that run these tests.
 """
 
 from __future__ import annotations
@@ -54,10 +54,22 @@ BANNER = "These requests are made up"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small demo, made by the command as an operator runs it."""
-    folder = tmp_path_factory.mktemp("data")
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "made-demo"
+    with (shared / "made-demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _make(folder)
+    return folder
+
+
+def _make(folder: Path) -> None:
+    making = folder.with_suffix(".part")
+    making.mkdir()
     environment = {
-        **os.environ, "DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "optimizer.settings",
-        "DATABASE_URL": f"sqlite:///{folder}/real.sqlite3", "STORE_PROMPTS": "none",
+        **os.environ, "DATA_DIR": str(making), "DJANGO_SETTINGS_MODULE": "optimizer.settings",
+        "DATABASE_URL": f"sqlite:///{making}/real.sqlite3", "STORE_PROMPTS": "none",
         "OPENAI_API_KEY": "sk-not-to-be-used",
     }  # fmt: skip
     command = [sys.executable, "manage.py", "demo", "--requests", "400", "--days", "40"]
@@ -65,9 +77,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ended.returncode == 0, ended.stderr
     assert "The demo is ready" in ended.stdout
     # The real database was not even created.
-    assert not (folder / "real.sqlite3").exists()
-    assert [path.name for path in (folder / "demo").glob("*") if path.is_dir()] == []
-    return folder
+    assert not (making / "real.sqlite3").exists()
+    assert [path.name for path in (making / "demo").glob("*") if path.is_dir()] == []
+    making.rename(folder)
 
 
 @pytest.fixture
