@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from analytics.budgets.claims import Refusal
-from optimizer.budgets.reservations import Budgets, Reservation
+from optimizer.budgets.reservation import Reservation
+from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import NO_SESSION, Session

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import starmap
 from operator import itemgetter
 
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit

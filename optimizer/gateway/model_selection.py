@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
+from optimizer.budgets.concerns import must_refuse
+from optimizer.budgets.reservation import Reservation
+from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.request import stricter

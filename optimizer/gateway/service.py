@@ -14,7 +14,8 @@ from analytics.reports.compared import ComparedWith
 from analytics.reports.sum_sources import CachedSums
 from analytics.reports.usage import routing_metrics
 from optimizer.access.rate_limits import RateLimitExceeded
-from optimizer.budgets.reservations import Budgets, Reservation
+from optimizer.budgets.reservation import Reservation
+from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import (

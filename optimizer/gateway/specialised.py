@@ -10,7 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from optimizer.budgets.reservations import Budgets, Reservation
+from optimizer.budgets.reservation import Reservation
+from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import NO_SESSION, Session

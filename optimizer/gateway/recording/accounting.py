@@ -18,7 +18,7 @@ from analytics.ledger.savings import savings_of_call, savings_of_hit
 from analytics.ledger.session_states import SessionTurn
 from analytics.models import CachedResponse
 from optimizer.access.rate_limits import RateLimits, tokens_of
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.result import CompletionResult, RoutingUnavailable

@@ -15,7 +15,7 @@ from typing import Any
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from analytics.ledger.write_health import RecordsUnavailable
 from optimizer.access.rate_limits import RateLimitExceeded
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.result import (
     BudgetExceeded,

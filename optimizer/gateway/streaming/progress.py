@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from providers.events import Event, ToolCallStarted, UsageReported
 from providers.token_estimates import estimate_thousandths
 

@@ -18,7 +18,7 @@ from analytics.ledger.ledger import Ledger, LedgerUnavailable
 from analytics.models import BudgetHold, RequestRecord
 from optimizer.api.compat import chat_endpoint
 from optimizer.api.v1 import complete
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder
 from optimizer.wiring.build import get_services

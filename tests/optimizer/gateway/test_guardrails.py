@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from analytics.ledger.ledger import BudgetsUnavailable
 from analytics.models import BudgetHold, RequestRecord
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from optimizer.wiring.build import get_services
 from tests.conftest import Start, logged_in
 from tests.fakes.server import Asked, FakeProvider, Reply

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from analytics.budgets.claims import Charge
 from optimizer.access.rate_limits import RateLimits
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.levers import LeverTrial
 from optimizer.gateway.levers.cascade.plan import CascadePlan, CascadePlanner

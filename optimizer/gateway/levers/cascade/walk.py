@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from optimizer.budgets.reservations import Reservation
+from optimizer.budgets.reservation import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.levers.cascade.checks.logprob_check import with_logprobs, without_logprobs
 from optimizer.gateway.levers.cascade.checks.verdicts import Check, CheckedAnswer, Verdict
