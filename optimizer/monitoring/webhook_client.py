@@ -62,7 +62,7 @@ class WebhookClient:
         parts = read_url(url)
         proxy = None if self._proxies is None else self._proxies.of_url(URL(url))
         if proxy is not None:
-            auth = None if proxy.auth is None else (proxy.auth.login, proxy.auth.password)
+            auth = (proxy.user, proxy.password) if proxy.user else None
             async with httpx.AsyncClient(
                 timeout=_TIMEOUT,
                 follow_redirects=False,

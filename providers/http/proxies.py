@@ -7,12 +7,12 @@ port or without. This machine itself is reached without a proxy.
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-import aiohttp
 from yarl import URL
 
 logger = logging.getLogger(__name__)
@@ -22,10 +22,19 @@ _SCHEMES = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy's address, and the credentials that stand in it."""
+    """A proxy's address without the name and the password that stand in it, which may be empty."""
 
     url: URL
-    auth: aiohttp.BasicAuth | None
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The credentials as a header; aiohttp sends it to the proxy alone, by another name."""
+        if not self.user:
+            return {}
+        credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Authorization": f"Basic {credentials}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +83,7 @@ def _read(text: str) -> Proxy | None:
             "http:// and https:// proxies are supported"
         )
         return None
-    auth = None
-    if url.user is not None:
-        auth = aiohttp.BasicAuth(url.user, url.password or "", encoding="utf-8")
-    return Proxy(url.with_user(None), auth)
+    return Proxy(url.with_user(None), url.user or "", url.password or "")
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

@@ -200,7 +200,7 @@ class PooledTransport(AiohttpTransport):
             timeout=target.timeout,
             allow_redirects=False,
             proxy=None if proxy is None else proxy.url,
-            proxy_auth=None if proxy is None else proxy.auth,
+            proxy_headers=None if proxy is None else proxy.headers,
         )
 
     def _session(self) -> aiohttp.ClientSession:

@@ -19,6 +19,8 @@ from optimizer.api.manage.providers import (
     ProviderKeysViewSet,
     ProviderTestViewSet,
 )
+from optimizer.api.manage.routing.pools import ManagedPoolsViewSet
+from optimizer.api.manage.routing.shadow import ManagedShadowMovesViewSet, ManagedShadowViewSet
 from optimizer.api.manage.rules import ManagedRulesViewSet
 from optimizer.api.manage.settings import ManagedAutopilotViewSet, ManagedSettingsViewSet
 
@@ -40,6 +42,8 @@ urlpatterns = [
         name="provider-key",
     ),
     path("providers/<str:name>/test", ProviderTestViewSet.as_view(_CREATE), name="provider-test"),
+    path("pools", ManagedPoolsViewSet.as_view(_LIST), name="pools"),
+    path("pools/<str:provider>", ManagedPoolsViewSet.as_view(_SHOW), name="pool"),
     path("models", ManagedModelsViewSet.as_view(_ROWS), name="models"),
     # The ids of some models have slashes.
     path(
@@ -57,6 +61,17 @@ urlpatterns = [
         "settings",
         ManagedSettingsViewSet.as_view({**_LIST, "patch": "partial_update"}),
         name="settings",
+    ),
+    path("shadow", ManagedShadowViewSet.as_view(_SHOW), name="shadow"),
+    path(
+        "shadow/moves",
+        ManagedShadowMovesViewSet.as_view({**_LIST, **_CREATE}),
+        name="shadow-moves",
+    ),
+    path(
+        "shadow/moves/undo",
+        ManagedShadowMovesViewSet.as_view({"post": "undo"}),
+        name="shadow-undo",
     ),
     path("budgets", ManagedBudgetsViewSet.as_view(_ROWS), name="budgets"),
     path("budgets/<int:number>", ManagedBudgetsViewSet.as_view(_ROW), name="budget"),

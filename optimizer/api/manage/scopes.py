@@ -7,11 +7,13 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READ = "manage:read"
 _BY_AREA = {
     "providers": "manage:providers",
+    "pools": "manage:providers",
     "models": "manage:models",
     "prices": "manage:models",
     "levers": "manage:policies",
     "rules": "manage:policies",
     "settings": "manage:policies",
+    "shadow": "manage:policies",
     "budgets": "manage:budgets",
     "autopilot": "manage:policies",
     "keys": "manage:keys",

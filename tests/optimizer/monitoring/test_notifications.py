@@ -250,8 +250,8 @@ class TestHosts:
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
         Names(monkeypatch, "127.0.0.1")
         alerts(1, channel(address=f"https://{NAME}:{hook.server.server_port}/hook"))
-        assert notifications_send() == (named == NAME)
-        assert seen == [NAME]
+        arrived = notifications_send()
+        assert (arrived, seen) == (named == NAME, [NAME]), Notification.objects.get().error
 
     def test_only_the_listed_hosts_are_called(self, hook: Hook, settings: object) -> None:
         settings.ALERT_WEBHOOK_HOSTS = ["hooks.slack.com", hook.url.removesuffix("/hook")]
