@@ -181,7 +181,7 @@ class WireClient(ABC):
         if body is not None and wire is not None:
             headers = client_headers(whole.raw_headers)
             relayed = RelayedAnswer(body, b"" if repaired else raw, headers)
-            completion = changed(completion, relayed=relayed)
+            completion = completion.passed_on(relayed)
         return completion
 
     def _must_have_text(self, request: CompletionRequest, completion: Completion) -> None:
@@ -212,7 +212,7 @@ class WireClient(ABC):
         self._must_have_text(request, completion)
         if body is not None and wire is not None:
             relayed = RelayedAnswer(body, b"" if repaired else raw)
-            completion = changed(completion, relayed=relayed)
+            completion = completion.passed_on(relayed)
         return completion
 
     def _body(self, request: CompletionRequest, wire: str | None, *, stream: bool = False) -> bytes:
