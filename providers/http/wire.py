@@ -50,7 +50,6 @@ from providers.http.unlabelled import ReadResponse, is_event_text
 from providers.large_json import (
     LARGE_BYTES,
     read_large,
-    read_quickly,
     replace_constants,
     write_large,
 )
@@ -381,7 +380,7 @@ class WireClient(ABC):
         try:
             if len(raw) > LARGE_BYTES:
                 body = read_large(raw.decode(json.detect_encoding(raw), "surrogatepass"))
-            elif (body := read_quickly(raw)) is None:
+            else:
                 body = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise MalformedResponse(self.name, "returned malformed JSON") from error
