@@ -204,6 +204,13 @@ class Completion:
         """The first choice's finish reason."""
         return self.choices[0].finish_reason
 
+    def passed_on(self, relayed: RelayedAnswer) -> Completion:
+        """Return the completion with the answer as it came; most answers take this step."""
+        return Completion(
+            self.provider, self.model, self.choices, self.usage, self.response_id, self.extra,
+            relayed, self.member,
+        )  # fmt: skip
+
 
 class Provider(Protocol):
     """A source of completions.

@@ -31,7 +31,6 @@ _MOST_AT_ONCE = 8 * 1024 * 1024
 # The shortest integers that may have more than 64 bits, which orjson reads as floats.
 _DIGITS = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 _LONG_INTEGER = b"0" * 19
-_MOST_QUICK = 500
 # The values that are written in one call: it takes about a millisecond.
 _VALUES_PER_PIECE = 2_000
 _LEVELS_READ_APART = 6
@@ -48,20 +47,6 @@ def is_large(raw: bytes) -> bool:
     if len(raw) > LARGE_BYTES:
         return True
     return raw.count(b"{") + raw.count(b"[") > _MOST_CONTAINERS
-
-
-def read_quickly(raw: bytes) -> Any:
-    """Return the value of JSON that orjson reads as :mod:`json` does, ``None`` for any other.
-
-    It takes a quarter of the time. What is nested so deeply that :mod:`json` might refuse it, and
-    what is no JSON, is left to that.
-    """
-    if raw.count(b"{") + raw.count(b"[") > _MOST_QUICK or _LONG_INTEGER in raw.translate(_DIGITS):
-        return None
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
 
 
 def read_large(text: str, parse_constant: Callable[[str], Any] | None = None) -> Any:

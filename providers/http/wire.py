@@ -50,7 +50,6 @@ from providers.http.unlabelled import ReadResponse, is_event_text
 from providers.large_json import (
     LARGE_BYTES,
     read_large,
-    read_quickly,
     replace_constants,
     write_large,
 )
@@ -181,7 +180,7 @@ class WireClient(ABC):
         if body is not None and wire is not None:
             headers = client_headers(whole.raw_headers)
             relayed = RelayedAnswer(body, b"" if repaired else raw, headers)
-            completion = changed(completion, relayed=relayed)
+            completion = completion.passed_on(relayed)
         return completion
 
     def _must_have_text(self, request: CompletionRequest, completion: Completion) -> None:
@@ -212,7 +211,7 @@ class WireClient(ABC):
         self._must_have_text(request, completion)
         if body is not None and wire is not None:
             relayed = RelayedAnswer(body, b"" if repaired else raw)
-            completion = changed(completion, relayed=relayed)
+            completion = completion.passed_on(relayed)
         return completion
 
     def _body(self, request: CompletionRequest, wire: str | None, *, stream: bool = False) -> bytes:
@@ -381,7 +380,7 @@ class WireClient(ABC):
         try:
             if len(raw) > LARGE_BYTES:
                 body = read_large(raw.decode(json.detect_encoding(raw), "surrogatepass"))
-            elif (body := read_quickly(raw)) is None:
+            else:
                 body = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise MalformedResponse(self.name, "returned malformed JSON") from error

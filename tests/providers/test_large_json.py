@@ -18,7 +18,6 @@ from providers.large_json import (
     is_large,
     json_pieces,
     read_large,
-    read_quickly,
     write_large,
 )
 
@@ -50,27 +49,6 @@ def test_pieces_are_what_json_writes_in_order(value: Any) -> None:
         patch.setattr(large_json, "_VALUES_PER_PIECE", 3)
         pieces = list(json_pieces(value, encode, separators=(",", ":"), ordered=True))
     assert "".join(pieces) == encode(value)
-
-
-@given(VALUES)
-def test_what_is_read_quickly_is_what_json_reads(value: Any) -> None:
-    text = json.dumps(value)
-    read = read_quickly(text.encode())
-    if read is not None:
-        assert repr(read) == repr(json.loads(text))
-
-
-@pytest.mark.parametrize("text", [*ODD, *BROKEN, "[" * 600 + "]" * 600, "[NaN]", "\ufeff{}"])
-def test_what_json_reads_otherwise_or_refuses_is_left_to_it(text: str) -> None:
-    read = read_quickly(text.encode("utf-8", "surrogatepass"))
-    if read is not None:
-        assert repr(read) == repr(json.loads(text))
-
-
-def test_integers_of_any_size_stay_integers() -> None:
-    assert read_quickly(b'{"a": 123456789012345678}') == {"a": 123456789012345678}
-    assert read_quickly(b'{"a": 18446744073709551616}') is None
-    assert read_quickly(b'{"a": "18446744073709551616"}') is None
 
 
 @pytest.mark.parametrize("orjson_reads", [True, False])

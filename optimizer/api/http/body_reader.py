@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
 
-from providers.large_json import LARGE_BYTES, read_large, read_quickly
+from providers.large_json import LARGE_BYTES, read_large
 
 _EMPTY: tuple[Any, ...] = (False, "", [], {})
 
@@ -52,12 +52,14 @@ def read_json(body: bytes) -> Any:
     """
     if len(body) > LARGE_BYTES and not _is_bounded(body):
         raise TooManyValues
-    if len(body) <= LARGE_BYTES and (quick := read_quickly(body)) is not None:
-        return quick
     try:
         text = body.removeprefix(BOM_UTF8).decode()  # which some clients write before it
         if len(body) > LARGE_BYTES:
             return read_large(text, _refuse_constant)
+        if text[:1] == "{":
+            value, end = _DECODER.raw_decode(text)
+            if end == len(text):  # else white space may follow, which ``decode`` looks for
+                return value
         return _DECODER.decode(text)
     except ValueError as error:
         raise ParseError(f"JSON parse error - {error}") from None
