@@ -22,9 +22,10 @@ import httpx
 from providers.completion import Usage
 from providers.errors import EmptyCompletion, ProviderError
 from providers.http.error_answer import call_failed
+from providers.http.json_client import as_json
 from providers.http.streaming import json_messages
 from providers.http.transport import CALL_FAILED, client_headers
-from providers.http.wire import WireClient, as_json
+from providers.http.wire import WireClient
 from providers.large_json import LARGE_BYTES
 from providers.openai.answer import upstream_error
 from providers.openai.dialect import SERVER, Dialect

@@ -17,7 +17,7 @@ from optimizer.gateway import prompt_cache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.server import fast_path
 from providers import chat as chats
-from providers import features, resilience
+from providers import features, input_summaries
 from providers.chat import Chat, Message, OriginalRequest, Text, Tool
 from providers.embedding import is_large_input
 from providers.http import wire
@@ -32,7 +32,7 @@ WORK = (
     (GatewayRequest, "analyze"),
     (features, "_add_message_needs"),
     (prompt_cache, "_prefixes"),
-    (resilience, "_digest"),
+    (input_summaries, "_digest"),
     (wire, "as_json"),
     (chats, "_part_tokens"),
     (reservations, "cost_bound"),
