@@ -40,7 +40,7 @@ class FakeProxy:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # it has ended, or the test has
         finally:
-            writer.close()
+            await _close(writer)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -63,10 +63,19 @@ class FakeProxy:
             # Each request has a connection of its own, so that each is looked at.
             sent = "\r\n".join([f"{method} {path} HTTP/1.1", *kept, "Connection: close"])
             back.write(f"{sent}\r\n\r\n".encode("latin-1"))
-        await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
+        try:
+            await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
+        finally:
+            await _close(back)
 
     async def _open(self, place: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.places[place])
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
