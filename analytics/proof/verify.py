@@ -1200,7 +1200,36 @@ def _places(count: int, units: Sequence[Unit]) -> list[int]:
     return places
 
 
-LEVER_METHODS = {("pretended-arms", 1): pretended_arms}
+def pretended_arms_of_requests(method: Row, rows: Sequence[Row]) -> Row:
+    """Return the same where several records may be of one request: their costs are added.
+
+    Such a record says in its trial of the batch lane of which request it is a part. If that has no
+    record here, its parts count with the first of them.
+    """
+    of: dict[str, list[Row]] = defaultdict(list)
+    whole: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: row["id"]):
+        if not row.get("levers") or row["replayed"]:
+            continue
+        belongs = row["levers"].get("batch", {}).get("part_of")
+        if belongs is None:
+            whole[row["id"]] = row
+        else:
+            of[belongs].append(row)
+    for belongs, parts in of.items():
+        own = whole.get(belongs)
+        first, others = (parts[0], parts[1:]) if own is None else (own, parts)
+        costs = [first["cost"], *(row["cost"] for row in others)]
+        known = [cost for cost in costs if cost is not None]
+        cost = sum(known[1:], known[0]) if len(known) == len(costs) else None
+        whole[first["id"]] = {**first, "cost": cost}
+    return pretended_arms(method, list(whole.values()))
+
+
+LEVER_METHODS = {
+    ("pretended-arms", 1): pretended_arms,
+    ("pretended-arms", 2): pretended_arms_of_requests,
+}
 
 
 # --- The bundle ----------------------------------------------------------------------

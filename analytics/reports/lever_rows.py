@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from routing.evaluation.lever_effects import TrialRows
 _CHUNK = 5000
 _COLUMNS = ("id", "created_at", "session_id", "tenant", "cost", "levers")
 _NAN = float("nan")
+PART_OF = "part_of"
+"""The field of a trial that names the request which a record belongs to, if it has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +110,81 @@ class TrialLog:
         return self._together.since(since.timestamp())
 
 
+@dataclass(slots=True)
+class _Part:
+    """What belongs to a request and is recorded apart from it: its ``cost``, and a score."""
+
+    cost: float = 0.0
+    score: float = _NAN
+
+
+_NOTHING = _Part()
+
+
+class _Parts:
+    """Costs of requests that are recorded apart from them.
+
+    They are a batch's answers that could not be used, and calls for requests that it may still
+    answer. Those of a request without a record of its own count with the first of them.
+    """
+
+    def __init__(self, first: Mapping[UUID, UUID], parts: Mapping[UUID, _Part]) -> None:
+        self._first = first
+        self._parts = parts
+
+    def whole_of(self, pk: UUID, stored: Mapping[str, Any]) -> _Part | None:
+        """Return what is added to a record, ``None`` if it counts with another."""
+        belongs = stored.get("batch", {}).get(PART_OF)
+        if belongs is None:
+            return self._parts.get(pk, _NOTHING)
+        return self._parts[pk] if self._first.get(UUID(belongs)) == pk else None
+
+
+_NO_PARTS = _Parts({}, {})
+
+
+def _parts_in(since: datetime, until: datetime | None, scores: Mapping[Any, float]) -> _Parts:
+    rows = requests_in(since, until).filter(
+        levers__isnull=False, replayed=False, levers__batch__has_key=PART_OF
+    )
+    costs_of: dict[UUID, list[tuple[UUID, float]]] = defaultdict(list)
+    for pk, cost, stored in rows.order_by("id").values_list("id", "cost", "levers"):
+        assert stored is not None
+        belongs = UUID(stored["batch"][PART_OF])
+        costs_of[belongs].append((pk, _NAN if cost is None else float(cost)))
+    if not costs_of:
+        return _NO_PARTS
+    own_records = requests_in(since, until).filter(levers__isnull=False, replayed=False)
+    have_own = set(own_records.filter(pk__in=list(costs_of)).values_list("pk", flat=True))
+    first: dict[UUID, UUID] = {}
+    parts: dict[UUID, _Part] = {}
+    for belongs, costs in costs_of.items():
+        known = [score for pk, _ in costs if (score := scores.get(pk)) is not None]
+        whole = _Part(sum(cost for _, cost in costs), known[0] if known else _NAN)
+        if belongs in have_own:
+            parts[belongs] = whole
+            continue
+        (one, own), *_ = costs
+        first[belongs] = one
+        parts[one] = _Part(whole.cost - own, whole.score)
+    return _Parts(first, parts)
+
+
 def read_trials(since: datetime, until: datetime | None, reading: TrialReading) -> TrialLog:
     """Return the trials of the requests of ``[since, until)``; what was replayed is no trial."""
     scores = scores_of(since, until)
+    parts = _parts_in(since, until, scores)
     levers: dict[str, _Columns] = defaultdict(_Columns)
     together = _Columns()
     rows = requests_in(since, until).filter(levers__isnull=False, replayed=False).order_by()
     for pk, created, session, tenant, cost, stored in rows.values_list(*_COLUMNS).iterator(_CHUNK):
         at, paid = created.timestamp(), _NAN if cost is None else float(cost)
         score = scores.get(pk, _NAN)
+        if parts is not _NO_PARTS:
+            whole = parts.whole_of(pk, stored)
+            if whole is None:
+                continue
+            paid, score = paid + whole.cost, whole.score if math.isnan(score) else score
         # A hash of 64 bits stands for the name: millions of names would take too much memory.
         alone = hash(pk)
         unit = hash((tenant, session)) if session else alone

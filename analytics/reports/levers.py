@@ -120,7 +120,7 @@ def together_figures(together: LeversTogether) -> dict[str, Any]:
 def lever_method(reading: TrialReading) -> dict[str, Any]:
     """Return what a proof says of how the savings of levers are computed."""
     return {
-        "name": "pretended-arms", "version": 1, "order": list(reading.order),
+        "name": "pretended-arms", "version": 2, "order": list(reading.order),
         "by_request": sorted(reading.by_request), "joint_share": reading.joint_share,
         "draws": DRAWS, "fewest_draws": FEWEST_DRAWS, "largest": LARGEST_DRAW,
         "fewest": FEWEST_ARM_UNITS, "nonzero": FEWEST_NONZERO, "known": FEWEST_KNOWN,

@@ -24,6 +24,7 @@ from optimizer.shared.tasks import Background
 from providers.batches.registry import batch_api_of
 from providers.completion import Usage
 from providers.pricing import PriceBook
+from routing.adjustments.variants import without_tier
 from routing.models import RoutingDecision
 
 _BACKGROUND = Background()
@@ -119,6 +120,7 @@ class Deferral:
     ) -> DeferredRequest:
         """Return the row of a request that waits, as other levers change it for its model."""
         deadline = analyzed.request.deadline
+        decision = without_tier(decision)
         # A slower tier is for calls of their own. In a batch, nobody answers what a model asks
         # for, so levers must know that the request is deferred.
         asked = analyzed.request

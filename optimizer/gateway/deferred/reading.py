@@ -17,7 +17,7 @@ from analytics.models import DeferredRequest, ProviderBatch
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import Client
 from optimizer.gateway.deferred.context import LaneContext
-from optimizer.gateway.deferred.restored import restored, restored_decision
+from optimizer.gateway.deferred.restored import lane_trials, restored, restored_decision
 from optimizer.gateway.deferred.sending import custom_id
 from optimizer.gateway.recording.deferred_answers import answered_outcome, result_of_row
 from optimizer.gateway.recording.ledger_entries import Timing
@@ -135,7 +135,8 @@ class Reader:
         cost_id = uuid.uuid5(row.pk, batch.pk.hex)
         if error.usage is not None and not await context.do(is_recorded, cost_id):
             analyzed = self._restored(row)
-            request = replace(analyzed.request, request_id=cost_id, deferred=None, trials=())
+            trials = lane_trials(analyzed.request, part_of=row.pk)
+            request = replace(analyzed.request, request_id=cost_id, deferred=None, trials=trials)
             attempt = Attempt(
                 batch.provider, batch.model, error.code, error.message, usage=error.usage
             )

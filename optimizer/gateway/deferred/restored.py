@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from analytics.models import DeferredRequest
+from analytics.reports.lever_rows import PART_OF
 from optimizer.domain.analyzed_request import AnalyzedRequest, Assignment
 from optimizer.domain.client import Client
+from optimizer.domain.levers import LeverTrial
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.recording.stored_values import read, written
 from routing.models import PromptAnalysis, RoutingDecision
@@ -125,17 +127,32 @@ def restored_decision(row: DeferredRequest) -> RoutingDecision:
     return decision
 
 
+def lane_trials(request: GatewayRequest, part_of: Any = None) -> tuple[LeverTrial, ...]:
+    """Return the trial of the batch lane, if there is one.
+
+    A record that is not the request's own is ``part_of`` it: both are one request of its arm.
+    """
+    trials = [trial for trial in request.trials if trial.lever == LEVER]
+    if part_of is not None:
+        part = {PART_OF: str(part_of)}
+        trials = [replace(trial, detail={**(trial.detail or {}), **part}) for trial in trials]
+    return tuple(trials)
+
+
 def for_a_call(analyzed: AnalyzedRequest, *, call_id: Any, held: bool) -> GatewayRequest:
     """Return the request for a call of its own, before levers changed it for its model.
 
     ``held`` is whether money is held for ``call_id`` already.
     """
     request = analyzed.request
+    trials = lane_trials(request)
+    if call_id != request.request_id:
+        trials = lane_trials(request, part_of=request.request_id)
     return replace(
         request,
         chat=request.as_asked,
         asked=None,
-        trials=tuple(trial for trial in request.trials if trial.lever == LEVER),
+        trials=trials,
         request_id=call_id,
         held=held,
         deadline=None,

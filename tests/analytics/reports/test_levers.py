@@ -8,6 +8,7 @@ from decimal import Decimal
 from html import unescape
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -122,17 +123,43 @@ def test_results_are_kept_for_each_period_and_the_report_has_them() -> None:
     assert not LeverResult.objects.exists()
 
 
+def deferred(cost: str | None, part_of: Any = None, **fields: Any) -> RequestRecord:
+    trial = {"arm": "treated", "p": 0.9, "x": "0.5"}
+    if part_of is not None:
+        trial["part_of"] = str(part_of)
+    amount = None if cost is None else Decimal(cost)
+    return RequestRecordFactory(levers={"batch": trial}, cost=amount, **fields)
+
+
+def test_what_a_batch_s_unusable_answer_cost_counts_with_its_request() -> None:
+    own = deferred("0.3")
+    deferred("0.2", own.pk)
+    unknown = deferred("0.3")
+    deferred(None, unknown.pk)
+    missing = uuid4()
+    called = [deferred("0.1", missing), deferred("0.4", missing)]
+    FeedbackFactory(request=max(called, key=lambda row: row.pk), score=0.7)
+    since = NOW - timedelta(days=1)
+    rows = read_trials(since, None, TRIAL_READING).of("batch", since)
+    assert sorted(rows.cost[~np.isnan(rows.cost)]) == pytest.approx([0.5, 0.5])
+    assert len(rows.cost) == 3
+    assert rows.score[~np.isnan(rows.score)] == pytest.approx([0.7])
+
+
 def test_the_verifier_computes_the_same_from_the_rows_of_a_bundle() -> None:
     traffic(300, rated=False)
+    for row in RequestRecord.objects.order_by("created_at")[:40]:
+        deferred("0.0021", row.pk, created_at=row.created_at)
+        deferred("0.0011", uuid4(), created_at=row.created_at)
     stated = proof_figures(TRIAL_READING, NOW - timedelta(days=30), NOW)
     names = ("id", "cost", "levers", "session_id", "tenant", "replayed")
     rows = [{**row, "id": str(row["id"])} for row in RequestRecord.objects.values(*names)]
-    computed = verify.pretended_arms(lever_method(TRIAL_READING), rows)
-    assert set(stated) == {"compression", "effort", TOGETHER}
+    computed = verify.pretended_arms_of_requests(lever_method(TRIAL_READING), rows)
+    assert set(stated) == {"batch", "compression", "effort", TOGETHER}
     assert stated["compression"]["saved"] is not None
     assert list(verify.differences(stated, computed, "levers")) == []
     rows[0]["cost"] += 1
-    changed = verify.pretended_arms(lever_method(TRIAL_READING), rows)
+    changed = verify.pretended_arms_of_requests(lever_method(TRIAL_READING), rows)
     assert list(verify.differences(stated, changed, "levers"))
 
 

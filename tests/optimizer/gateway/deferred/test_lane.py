@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from analytics.models import (
     DeferredRequest,
     Lever,
     ProviderBatch,
+    RequestRecord,
     RoutingRule,
 )
 from optimizer.gateway.deferred.options import LaneOptions, lane_options
@@ -260,6 +262,57 @@ async def test_a_batch_that_does_not_end_is_not_waited_for_and_its_cost_is_recor
     assert late.cost > 0
     assert await held() == 0
     assert await spent() == sum(row.cost for row in recorded.values() if row.cost)
+    # Both are one request of the lever's arm.
+    (called,) = (row for row in recorded.values() if row is not late)
+    assert called.levers is not None
+    assert late.levers is not None
+    assert called.levers["batch"]["part_of"] == request_id
+    assert "part_of" not in late.levers["batch"]
+
+
+async def test_what_an_unusable_answer_cost_counts_in_the_request_s_arm(
+    client: httpx.AsyncClient, batch_fakes: Fakes
+) -> None:
+    await budget()
+    _, fake = batch_fakes["openai"]
+    (request_id,) = await ask_many(client, 1)
+    await pass_time(GATHERED)
+    await work()
+    fake.end()
+    (batch,) = fake.batches.values()
+    batch.results[0]["response"]["body"]["choices"] = []
+    await pass_time(LOOKED_AT)
+    await work(2)
+    assert (await state_of(client, request_id))["status"] == "done"
+    unusable, answered = sorted(await rows(), key=lambda row: row.error_code, reverse=True)
+    assert (unusable.error_code, str(answered.id)) == ("empty_completion", request_id)
+    assert unusable.cost
+    assert unusable.levers is not None
+    assert answered.levers is not None
+    trial = answered.levers["batch"]
+    assert trial["arm"] == "treated"
+    assert unusable.levers == {"batch": {**trial, "part_of": request_id}}
+
+
+async def test_a_batch_is_in_no_tier_of_its_own(
+    client: httpx.AsyncClient, batch_fakes: Fakes
+) -> None:
+    services = get_services()
+    services.levers._fixed["flex"] = "on"
+    await sync_to_async(services.levers.refresh)()
+    (request_id,) = await ask_many(client, 1, MODELS["gemini"])
+    waiting = await DeferredRequest.objects.aget()
+    await pass_time(GATHERED)
+    await work()
+    batch_fakes["gemini"][1].end()
+    await pass_time(LOOKED_AT)
+    await work()
+    record = await RequestRecord.objects.select_related("decision").aget(id=request_id)
+    assert waiting.provider == "gemini"
+    assert record.levers is not None
+    assert set(record.levers) == {"batch"}
+    said = json.dumps(record.decision.metadata, default=str) + record.decision.reasoning
+    assert "flex" not in said
 
 
 async def test_past_its_deadline_a_request_ends_with_a_clear_error_and_no_charge(
