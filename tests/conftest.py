@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import lru_cache
@@ -85,6 +86,13 @@ def _once_for_each_version(read: Callable[..., Any]) -> Callable[..., Any]:
     return reading
 
 
+def _once_for_each_place(create: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]:
+    """``create`` a context again only where other certificates are to be trusted."""
+    known = lru_cache(lambda places, *args, **how: create(*args, **how))
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    return lambda *args, **how: known(tuple(map(os.environ.get, names)), *args, **how)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _the_same_files_are_read_once() -> Iterator[None]:
     """Thousands of tests build the services: the catalogue, the predictor and the certificates of
@@ -94,7 +102,7 @@ def _the_same_files_are_read_once() -> Iterator[None]:
             (upstream, "load_catalogue"), (routing, "load_artifact"), (routing, "load_abilities"),
         ):  # fmt: skip
             patch.setattr(module, name, _once_for_each_version(getattr(module, name)))
-        patch.setattr(httpx, "create_ssl_context", lru_cache(httpx.create_ssl_context))
+        patch.setattr(httpx, "create_ssl_context", _once_for_each_place(httpx.create_ssl_context))
         yield
 
 
