@@ -24,6 +24,7 @@ from analytics.request_ids import request_id_in
 NOT_STORED = "(not stored)"
 MOST_SEARCHED = 25_000
 """The most prompts that a search reads. Those of a million rows would take seconds."""
+_FEW = 500
 _FAILURES_READ = 500
 """The latest failures whose codes are offered."""
 
@@ -189,7 +190,16 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
         if over := list(times[MOST_SEARCHED : MOST_SEARCHED + 1]):
             request.searched_since = over[0]  # type: ignore[attr-defined]
             queryset = queryset.filter(created_at__gt=over[0])
-        return queryset.filter(**{f"{self.prompt_field}__icontains": term}), False
+        return self._with_words(queryset, term), False
+
+    def _with_words(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Return the rows whose prompts hold ``term``.
+
+        Few of them are looked for once, as the list is counted before it is read.
+        """
+        rows = queryset.filter(**{f"{self.prompt_field}__icontains": term})
+        keys = list(rows.order_by().values_list("pk", flat=True)[: _FEW + 1])
+        return rows if len(keys) > _FEW else queryset.filter(pk__in=keys)
 
     def _by_sent_id(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any] | None:
         """Return the rows with an id of clients or providers; ``None`` without any."""

@@ -15,7 +15,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, DecimalField, F, FloatField, Sum, Value
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    DecimalField,
+    F,
+    FloatField,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Cast
 from django.db.models.functions.datetime import TruncBase
 
 from analytics.models import Feedback
@@ -25,11 +34,10 @@ from analytics.quality.pairs import (
     ComparedPair,
     compared_pairs,
     comparisons_in,
-    pair_gain,
     paired_quality,
-    pairs_by,
 )
 from analytics.quality.rated_answers import MAX_RATED, rated_quality
+from analytics.quality.step_gains import ComparedRows, step_gains
 from analytics.reports.intervals import Z
 from routing.evaluation.clustered import (
     FEWEST_CLUSTERS,
@@ -104,14 +112,17 @@ def quality_by(
 ) -> dict[datetime, QualityStep]:
     """Return the quality of each step in ``[since, until)`` with verdicts, by its start (UTC)."""
     comparisons = comparisons_in(since, until)
-    steps = {at: QualityStep(pair_gain(pairs)) for at, pairs in pairs_by(step, comparisons).items()}
+    steps: dict[datetime, QualityStep] = {}
+    compared: dict[datetime, ComparedRows] = {}
     for row in _sums_by(step, _feedback(since, until), comparisons):
-        before = steps.get(row["at"], QualityStep())
+        at, before = row["at"], steps.get(row["at"], QualityStep())
         if row["kind"] == "rated":
-            mean = mean_of(row["n"], row["total"], row["squares"])
-            steps[row["at"]] = replace(before, rated=mean)
+            steps[at] = replace(before, rated=mean_of(row["n"], row["total"], row["squares"]))
         else:
-            steps[row["at"]] = replace(before, judging=row["paid"])
+            steps[at] = replace(before, judging=row["paid"])
+            compared[at] = ComparedRows(row["n"], row["with_request"], row["ids"])
+    for at, gain in step_gains(step, comparisons, compared).items():
+        steps[at] = replace(steps[at], difference=gain)
     return steps
 
 
@@ -124,6 +135,8 @@ def _sums_by(step: type[TruncBase], feedback: Any, comparisons: Any) -> Any:
         total=Sum("score"),
         squares=Sum(F("score") * F("score")),
         paid=Value(None, output_field=money),
+        with_request=Value(None, output_field=BigIntegerField()),
+        ids=Value(None, output_field=BigIntegerField()),
     )
     paid = comparisons.values(at=step("created_at", tzinfo=UTC), kind=Value("paid"))
     paid = paid.order_by().annotate(
@@ -131,6 +144,8 @@ def _sums_by(step: type[TruncBase], feedback: Any, comparisons: Any) -> Any:
         total=Value(None, output_field=FloatField()),
         squares=Value(None, output_field=FloatField()),
         paid=MoneySum(F("judge_cost") + F("answer_cost")),
+        with_request=Count("request"),
+        ids=Cast(Sum("pk"), BigIntegerField()),
     )
     return rated.union(paid, all=True)
 

@@ -49,6 +49,13 @@ def step_start(by: Step, moment: datetime) -> datetime:
     return day.replace(day=1) if by is TruncMonth else day
 
 
+def step_end(by: Step, start: datetime) -> datetime:
+    """Return the end of the step that begins at ``start``."""
+    if by is TruncMonth:
+        return (start + 32 * DAY).replace(day=1)
+    return start + {TruncHour: HOUR, TruncWeek: 7 * DAY}.get(by, DAY)
+
+
 def _every(length: timedelta, first: datetime, until: datetime) -> list[datetime]:
     return [first + length * n for n in range(-((first - until) // length))]
 

@@ -233,8 +233,27 @@ def test_words_are_looked_for_in_the_latest_prompts(
 def test_words_are_looked_for_with_few_queries(
     admin_client: Client, rows: list, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         admin_client.get(url("routingmetric"), {"q": "no such words"})
+
+
+@pytest.mark.parametrize("few", [1, 100])
+def test_words_of_few_and_of_many_prompts_are_found(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("analytics.admin.history._FEW", few)
+    now = datetime.now(UTC)
+    for n in range(4):
+        RoutingMetricFactory(
+            request__prompt=f"{'Zebra' if n else 'Lion'} {n}",
+            request__created_at=now - timedelta(hours=n),
+        )
+    for table in ("routingmetric", "requestrecord"):
+        rows = admin_client.get(url(table), {"q": "zebra"}).context["cl"].result_list
+        assert [getattr(row, "request", row).prompt for row in rows] == [
+            "Zebra 1", "Zebra 2", "Zebra 3",
+        ]  # fmt: skip
+        assert len(admin_client.get(url(table), {"q": "lion"}).context["cl"].result_list) == 1
 
 
 def test_search_finds_by_ids_that_clients_know(admin_client: Client, rows: list) -> None:

@@ -158,8 +158,10 @@ def explore(
             latency = spreads[0], spreads[1]
     else:
         cells = row_cells(queries, filters)
-    rated = rating_cells(queries[:4], filters)
-    compared = [_compared(*both) for both in zip(cells[:4], rated, strict=True)]
+    measure, stepped = MEASURES[question.measure], _step_queries(question, steps)
+    # Where ratings are drawn, they are read once for groups and steps.
+    rated = rating_cells([*queries[:4], *(stepped if measure.name == "quality" else ())], filters)
+    compared = [_compared(*both) for both in zip(cells[:4], rated[:4], strict=True)]
     groups = _groups(compared[2], compared[3], steps, question)
     total = ExploredGroup(
         (), None, compared[0].get((None, ()), _nothing()), compared[1].get((None, ()), _nothing())
@@ -168,7 +170,6 @@ def explore(
         why = explained(question, cells[4], cells[5], output_weights)
     else:
         why = explained_from_rows(question, output_weights)
-    measure = MEASURES[question.measure]
     read: Callable[[Sequence[CellQuery]], list[Cells]] = (
         (lambda wanted: kept_cells(wanted, filters, horizon, (), measure.reads)[0])
         if kept
@@ -180,7 +181,7 @@ def explore(
         total,
         groups,
         latency,
-        _by_step(question, steps, _largest(groups, measure), read, measure),
+        _by_step(question, steps, _largest(groups, measure), read, measure, rated[4:]),
         why,
         is_shortened=question is not asked,
         left_out=max(0, left_out),
@@ -262,27 +263,35 @@ def _largest(groups: Iterable[ExploredGroup], measure: Measure) -> list[str]:
     return sorted(sums, key=lambda name: (-abs(sums[name]), name))[:_MOST_LAYERS]
 
 
+def _step_queries(question: SpendQuestion, steps: Steps) -> list[CellQuery]:
+    """Return the queries of all steps, now and before, and of those of the first dimension."""
+    queries = [
+        CellQuery((), question.since, question.until, steps.by),
+        CellQuery((), *question.previous, steps.by),
+    ]
+    if question.dimensions:
+        first = question.dimensions[:1]
+        queries.append(CellQuery(first, question.since, question.until, steps.by))
+    return queries
+
+
 def _by_step(
     question: SpendQuestion,
     steps: Steps,
     largest: list[str],
     read: Callable[[Sequence[CellQuery]], list[Cells]],
     measure: Measure,
+    rated: Sequence[RatingCells],
 ) -> ExploredSteps:
-    queries = [
-        CellQuery((), question.since, question.until, steps.by),
-        CellQuery((), *question.previous, steps.by),
-    ]
-    if largest:
-        first = question.dimensions[:1]
-        queries.append(CellQuery(first, question.since, question.until, steps.by, largest))
-    if measure.name == "quality":
-        rated = rating_cells(queries, question.filters)
-        cells: list[Any] = [
-            {key: {"ratings": ratings} for key, ratings in one.items()} for one in rated
-        ]
-    else:
-        cells = list(read(queries))
+    """Return the steps of the measure; ``rated`` are its ratings, if it is the rating."""
+    queries = _step_queries(question, steps)
+    if not largest:
+        queries = queries[:2]
+    elif len(queries) > 2:
+        queries[2] = replace(queries[2], among=largest)
+    cells: list[Any] = [
+        {key: {"ratings": ratings} for key, ratings in one.items()} for one in rated
+    ] or list(read(queries))
 
     def values(cells: Mapping[Any, Any], starts: Sequence[datetime], key: tuple[str, ...]) -> Any:
         return [measure.of(cells.get((start, key), _nothing())) for start in starts]

@@ -450,7 +450,7 @@ class TestTheAdminPage:
         assert admin_client.get(ESTIMATES, asked).context["study"].decided == 130
         assert admin_client.get(ESTIMATES, {**asked, "named": "on"}).context["study"].decided == 1
         RoutingRule.objects.create(
-            name="no small", action="forbid", model_names=[f"claude/{SMALL}"]
+            name="no small", action="forbid", model_names=[f"claude/{SMALL}"], enabled=True
         )
         get_services().rules.refresh()
         assert admin_client.get(ESTIMATES, asked).context["study"].decided == 1
