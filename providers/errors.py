@@ -147,9 +147,11 @@ class MembersBusy(RateLimited):
 
     retryable = False
 
-    def __init__(self, provider: str) -> None:
+    @classmethod
+    def of(cls, provider: str) -> MembersBusy:
+        """Return the error for a pool; some member has ended a call a second later, most likely."""
         words = "was not called: all members of its pool have as many calls as they may"
-        super().__init__(provider, words, retry_after=1.0)
+        return cls(provider, words, retry_after=1.0)
 
 
 class ProviderUnavailable(ProviderError):

@@ -20,6 +20,7 @@ from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.follow_ups import Watchers
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.compression.lever import CompressionLever
 from optimizer.gateway.levers.compression.memory import ConversationMemory
 from optimizer.gateway.levers.plans import RequestLevers
@@ -118,8 +119,9 @@ def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
     upstream = build_upstream(product)
+    # The ledger's thread begins with the recording: settings that are refused come before it.
+    deciding = build_deciding(product, upstream)
     recording = build_recording(product, upstream)
-    deciding = build_deciding(product, upstream, recording)
     catalogue, known, prices = upstream.catalogue, upstream.known, upstream.prices
     caller, names, operation = upstream.caller, upstream.names, upstream.operation
     ledger, objects, budgets = recording.ledger, recording.objects, recording.budgets
@@ -148,7 +150,7 @@ def build_services() -> Services:
             CompressionLever(levers, conversations, options.features),
         ),
         ways=ways,
-        cascades=deciding.cascades,
+        cascades=CascadeLever(levers, deciding.cascades, caller, prices, recording.limits),
         rules=deciding.rules,
         experiments=deciding.experiments,
         watchers=quality.judging.watchers,

@@ -145,7 +145,7 @@ class MemberPool:
         ready = [member for member in well if member.has_room(model, tokens, now)]
         free = ready or [member for member in well or fresh if member.has_place]
         if not free:
-            raise MembersBusy(self.provider)
+            raise MembersBusy.of(self.provider)
         conversation = b"" if chat is None else conversation_of(chat, tokens, caller)
         if well:
             return chosen(free, self.choice, model, conversation, now)

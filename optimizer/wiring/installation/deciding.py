@@ -8,7 +8,6 @@ from pathlib import Path
 from analytics.rules import rules_load, rules_version
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
-from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
 from optimizer.gateway.levers.cascade.plan import CascadePlanner
 from optimizer.gateway.levers.ways import LeverWays
@@ -18,7 +17,6 @@ from optimizer.policies.levers import ActiveLevers
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.evidence import EvidenceTable
 from optimizer.quality.guarantee import GuaranteeInForce
-from optimizer.wiring.installation.recording import Recording
 from optimizer.wiring.installation.upstream import Upstream
 from optimizer.wiring.levers import active_levers, cascade_command
 from optimizer.wiring.product_settings import ProductSettings
@@ -43,11 +41,11 @@ class Deciding:
     output_lengths: OutputLengths
     speeds: LearnedSpeeds
     ways: LeverWays
-    cascades: CascadeLever
+    cascades: CascadePlanner
     cascade_outcomes: CascadeOutcomes
 
 
-def build_deciding(product: ProductSettings, upstream: Upstream, recording: Recording) -> Deciding:
+def build_deciding(product: ProductSettings, upstream: Upstream) -> Deciding:
     """Build it from settings."""
     caller, names, prices = upstream.caller, upstream.names, upstream.prices
     predictor = installed_predictor()
@@ -60,7 +58,6 @@ def build_deciding(product: ProductSettings, upstream: Upstream, recording: Reco
     levers = active_levers(product)
     output_lengths, speeds = OutputLengths(), LearnedSpeeds()
     outcomes = CascadeOutcomes(lambda: levers.mode("cascade") != "off")
-    planner = CascadePlanner(options, outcomes, cascade_command(product))
     return Deciding(
         options=options,
         predictor=predictor,
@@ -73,6 +70,6 @@ def build_deciding(product: ProductSettings, upstream: Upstream, recording: Reco
         output_lengths=output_lengths,
         speeds=speeds,
         ways=LeverWays(levers, caller, options, output_lengths, speeds),
-        cascades=CascadeLever(levers, planner, caller, prices, recording.limits),
+        cascades=CascadePlanner(options, outcomes, cascade_command(product)),
         cascade_outcomes=outcomes,
     )

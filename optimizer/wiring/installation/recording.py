@@ -53,6 +53,7 @@ class Recording:
 def build_recording(product: ProductSettings, upstream: Upstream) -> Recording:
     """Build it from settings; calls of ``upstream`` wait while nothing can be recorded."""
     prices, caller = upstream.prices, upstream.caller
+    baselines = configured_baseline(product, upstream.names, upstream.catalogue, caller, prices)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
     caller.may_call = ledger.health.check
@@ -66,7 +67,6 @@ def build_recording(product: ProductSettings, upstream: Upstream) -> Recording:
         refuse_unknown_input=product.budget_unknown_input == "refuse",
         density=density,
     )
-    baselines = configured_baseline(product, upstream.names, upstream.catalogue, caller, prices)
     sessions = SessionStates(objects, caller.wire_of) if product.session_routing else None
     feed, meter = Feed(product.shared_store), Meter(upstream.circuit_states)
     telemetry = configured_telemetry()
