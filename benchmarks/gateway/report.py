@@ -57,6 +57,9 @@ def against_peers(runs: Runs) -> list[str]:
                 if peer_name not in by_target:
                     continue
                 own, peer = median(by_target[own_name]), median(by_target[peer_name])
+                if not peer.rate:
+                    said.append(f"{connections} at a time: {peer_name} answered nothing in a run")
+                    continue
                 said.append(
                     f"{connections} at a time, {own_name}: {own.rate / peer.rate:.2f} times the "
                     f"requests/s of {peer_name}, {own.p50 / peer.p50:.3f} of its latency, "
