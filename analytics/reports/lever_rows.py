@@ -132,7 +132,7 @@ class _Parts:
         self._first = first
         self._parts = parts
 
-    def whole_of(self, pk: UUID, stored: Mapping[str, Any]) -> _Part | None:
+    def added_to(self, pk: UUID, stored: Mapping[str, Any]) -> _Part | None:
         """Return what is added to a record, ``None`` if it counts with another."""
         belongs = stored.get("batch", {}).get(PART_OF)
         if belongs is None:
@@ -164,9 +164,9 @@ def _parts_in(since: datetime, until: datetime | None, scores: Mapping[Any, floa
         if belongs in have_own:
             parts[belongs] = whole
             continue
-        (one, own), *_ = costs
-        first[belongs] = one
-        parts[one] = _Part(whole.cost - own, whole.score)
+        first_pk, own_cost = costs[0]
+        first[belongs] = first_pk
+        parts[first_pk] = _Part(whole.cost - own_cost, whole.score)
     return _Parts(first, parts)
 
 
@@ -181,10 +181,12 @@ def read_trials(since: datetime, until: datetime | None, reading: TrialReading) 
         at, paid = created.timestamp(), _NAN if cost is None else float(cost)
         score = scores.get(pk, _NAN)
         if parts is not _NO_PARTS:
-            whole = parts.whole_of(pk, stored)
-            if whole is None:
+            added = parts.added_to(pk, stored)
+            if added is None:
                 continue
-            paid, score = paid + whole.cost, whole.score if math.isnan(score) else score
+            paid += added.cost
+            if math.isnan(score):
+                score = added.score
         # A hash of 64 bits stands for the name: millions of names would take too much memory.
         alone = hash(pk)
         unit = hash((tenant, session)) if session else alone

@@ -14,14 +14,20 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 _MOST_BYTES = 16 * 1024 * 1024
+_MOST_ENTRIES = 2_000
+"""Many entries are of few rows or none, so that their keys take more memory than they do."""
 Rows = Sequence[tuple[Any, ...]]
 
 
 class RollupCache:
-    """Rows by key, the latest used ones; at most ``most_bytes`` of them, packed."""
+    """Keeps rows by key: the last used ``most_entries``, in at most ``most_bytes`` of packed rows.
 
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+    Any thread may use it.
+    """
+
+    def __init__(self, most_bytes: int = _MOST_BYTES, most_entries: int = _MOST_ENTRIES) -> None:
         self._most_bytes = most_bytes
+        self._most_entries = most_entries
         self._packed: OrderedDict[Hashable, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -38,14 +44,14 @@ class RollupCache:
         return rows
 
     def put(self, key: Hashable, rows: Rows) -> None:
-        """Keep ``rows`` under ``key``, unless they are too many."""
+        """Keep ``rows`` under ``key``, unless they take more than an eighth of all bytes."""
         packed = pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
         if len(packed) > self._most_bytes // 8:
             return
         with self._lock:
             self._bytes += len(packed) - len(self._packed.pop(key, b""))
             self._packed[key] = packed
-            while self._bytes > self._most_bytes:
+            while self._bytes > self._most_bytes or len(self._packed) > self._most_entries:
                 _, oldest = self._packed.popitem(last=False)
                 self._bytes -= len(oldest)
 

@@ -1,4 +1,4 @@
-"""Which budgets concern a request and a model, and who refuses it, in words."""
+"""Says which budgets concern a request and a model, and names those that refuse it."""
 
 from __future__ import annotations
 

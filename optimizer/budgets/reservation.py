@@ -26,6 +26,7 @@ from routing.models import ModelOption, ModelRef
 _ZERO = Decimal(0)
 _DOES_NOT_FIT = "what it may cost does not fit into a budget"
 FETCHED = (("messages", "an image by its address"),)
+"""Input of unknown size that a provider fetches: the field, and what it holds."""
 _OF_UNKNOWN_SIZE = (
     "a budget applies, and the size of an image behind an address is not known before the call"
 )

@@ -90,7 +90,7 @@ class EmbeddingService:
             raise UnknownModel(
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
-        analyze = partial(self._analyzed, model, body, options, request_id, client)
+        analyze = partial(self._with_regions, model, body, options, request_id, client)
         large = is_large_input(body)
         analyzed, residency = await asyncio.to_thread(analyze) if large else analyze()
         chain = kept_within(self._caller, chain, residency)
@@ -127,7 +127,7 @@ class EmbeddingService:
         recorded = await self._unfinished.record(call, recording)
         return answer.body, recorded.result
 
-    def _analyzed(
+    def _with_regions(
         self,
         model: str,
         body: Mapping[str, Any],

@@ -201,11 +201,8 @@ class _Recording:
         )
         return await self.service._unfinished.record(call, recording)
 
-    async def nothing(self, stream: SpecialisedStream, error: ProviderError) -> None:
-        """Record a stream that ended with an error before its first piece.
-
-        Nobody knows whether it is charged.
-        """
+    async def failure(self, stream: SpecialisedStream, error: ProviderError) -> None:
+        """Record a stream that ended with an error before its first piece, at an unknown cost."""
         attempt = Attempt(
             stream.provider, stream.model, error.code, error.message, error.status,
             member=stream.member,
@@ -275,7 +272,7 @@ class RecordedStream:
             await self._record(error.code)
         elif not self._ended:
             self._ended = True
-            await self._recording.nothing(self.stream, error)
+            await self._recording.failure(self.stream, error)
 
     async def _record(self, cut_off: str = "") -> None:
         if self._ended:

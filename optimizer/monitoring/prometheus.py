@@ -205,7 +205,7 @@ class Meter:
     def observe(self, entry: LedgerEntry) -> None:
         """Count the request, its durations, its cost and its savings.
 
-        The library is told every second (:meth:`tell`) and at each scrape.
+        The library counts it with the next :meth:`flush`: each second, and at each scrape.
         """
         request = entry.request
         key = _LABELS_OF(request)
@@ -213,19 +213,19 @@ class Meter:
             tally = self._tallies.get(key)
             if tally is None:
                 if len(self._tallies) >= _MOST_TALLIES:
-                    self._tell()
+                    self._flush()
                     self._tallies.clear()
                 tally = self._tallies[key] = self._tally_of(request)
             tally.add(entry)
 
-    def tell(self) -> None:
-        """Tell the library what was counted, so that other workers can show it."""
+    def flush(self) -> None:
+        """Count in the library what was gathered, so that other workers can show it."""
         with self._lock:
-            self._tell()
+            self._flush()
 
-    def _tell(self) -> None:
+    def _flush(self) -> None:
         for tally in self._tallies.values():
-            tally.tell()
+            tally.flush()
 
     def _tally_of(self, request: RequestRecord) -> Tally:
         endpoint, strategy, status = request.endpoint, request.strategy, str(request.status)
@@ -258,7 +258,7 @@ class Meter:
 
     def exposition(self) -> bytes:
         """Return the text of a scrape: of this worker, or of all workers that share a folder."""
-        self.tell()
+        self.flush()
         for provider, state in self._circuits_now().items():
             self._circuits(provider).set(_CIRCUITS[state])
         folder = os.environ.get(SHARED_FOLDER)

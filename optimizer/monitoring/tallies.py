@@ -1,8 +1,8 @@
-"""Counts of requests that Prometheus' library has not been told yet.
+"""Gathers the values of requests until Prometheus' library counts them together.
 
-It takes a lock, and searches a list of buckets, for each of some fifteen values of a request. Here
-the values of requests that look alike are gathered, and told together: every second, and before
-each scrape.
+The library takes a lock, and searches a list of buckets, for each of some fifteen values of a
+request. Here, values with the same labels are gathered, and flushed each second and before each
+scrape.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _MOST_GATHERED = 1_000
 
 
 class Distribution:
-    """The gathered values of one histogram; ``made`` returns the library's, with its labels."""
+    """The gathered values of a histogram; ``histogram`` returns the library's, with its labels."""
 
-    __slots__ = ("_made", "values")
+    __slots__ = ("_histogram", "values")
 
-    def __init__(self, made: Callable[[], Any]) -> None:
-        self._made = made
+    def __init__(self, histogram: Callable[[], Any]) -> None:
+        self._histogram = histogram
         self.values: list[float] = []
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Count the values in the histogram, as its own ``observe`` would one by one."""
         if not self.values:
             return
-        values, counted, child = sorted(self.values), 0, self._made()
+        values, counted, child = sorted(self.values), 0, self._histogram()
         self.values.clear()
         # The library has no public way to count several values at once; a test compares both.
         for bound, bucket in zip(child._upper_bounds, child._buckets, strict=True):
@@ -92,10 +92,10 @@ class Tally:
                 if request.ttft_ms is not None:
                     first.values.append(request.ttft_ms / 1000)
         if len(self.latency.values) >= _MOST_GATHERED:
-            self.tell()
+            self.flush()
 
-    def tell(self) -> None:
-        """Count what was gathered in the library's metrics."""
+    def flush(self) -> None:
+        """Count in the library's metrics what was gathered."""
         amounts = (
             float(len(self.latency.values)), self._cost, self._baseline, self._compared,
             self._cache_saved,
@@ -105,4 +105,4 @@ class Tally:
             if amount:
                 counter().inc(amount)
         for distribution in self._distributions:
-            distribution.tell()
+            distribution.flush()

@@ -55,8 +55,8 @@ async def _post(client: WebhookClient, url: str, content: bytes, message_id: str
     try:
         # Only the status says whether the message was taken.
         status = await client.post(url, content, headers, checked=not hosts)
-    except ValueError as error:
-        if isinstance(error, WebhookRefused):
-            raise
+    except WebhookRefused:
+        raise
+    except ValueError:
         raise WebhookRefused("The webhook is no URL.") from None
     return "" if 200 <= status < 300 else f"HTTP {status}"

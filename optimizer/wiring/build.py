@@ -49,10 +49,7 @@ from optimizer.wiring.installation.folders import begun_calls_folder
 from optimizer.wiring.installation.recording import Recording, build_recording
 from optimizer.wiring.installation.tasks import periodic_tasks_of_installation
 from optimizer.wiring.installation.upstream import Upstream, build_upstream, connection_settings
-from optimizer.wiring.levers import (
-    REQUEST_LEVERS,
-    LeverTasks,
-)
+from optimizer.wiring.levers import REQUEST_LEVERS, LeverTasks
 from optimizer.wiring.operation.quality import ActiveQuality, JudgingInForce, Models
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
@@ -305,7 +302,7 @@ def _quality(
     deciding: Deciding,
     background: Executor,
 ) -> ActiveQuality:
-    """Return the judge and the guarantee; what is judged, is on the thread ``background``."""
+    """Return the judge and the guarantee; judging runs on the thread ``background``."""
     names, caller, prices = upstream.names, upstream.caller, upstream.prices
     health = recording.ledger.health
 

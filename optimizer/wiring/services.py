@@ -203,7 +203,7 @@ class Services:
         while True:
             await asyncio.sleep(1)
             self.meter.count_tasks(len(asyncio.all_tasks()))
-            self.meter.tell()
+            self.meter.flush()
             self.ledger.abort_stuck_wait()
             self.ledger.health.decide()
             if self.cache is not None:
@@ -246,7 +246,6 @@ class Services:
             self._recovery.close()
         self.ledger.health.close()
         self.ledger.close()
-        self.meter.tell()
         self.budgets.begun.close()
         self.object_database.close()
         self.telemetry.close()
@@ -254,6 +253,8 @@ class Services:
             self.cache.close()
         self.background.submit(connections.close_all)
         self.background.shutdown(wait=True)
+        # The background thread may have recorded batches until now.
+        self.meter.flush()
 
 
 def fast_refresher(

@@ -11,10 +11,7 @@ from typing import Any
 import httpx
 import orjson
 
-from providers.errors import (
-    MalformedResponse,
-    ProviderError,
-)
+from providers.errors import MalformedResponse, ProviderError
 from providers.http.error_answer import call_failed, holds_key, read_error
 from providers.http.exchange import WholeAnswer
 from providers.http.key_pool import KeyPool
@@ -26,11 +23,7 @@ from providers.http.transport import (
     body_of,
     client_headers,
 )
-from providers.large_json import (
-    LARGE_BYTES,
-    read_large,
-    write_large,
-)
+from providers.large_json import LARGE_BYTES, read_large, write_large
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _MOST_TARGETS = 1000

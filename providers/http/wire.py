@@ -34,15 +34,9 @@ from providers.http.streaming import (
     is_event_stream,
     json_messages,
 )
-from providers.http.transport import (
-    HttpClient,
-    client_headers,
-)
+from providers.http.transport import HttpClient, client_headers
 from providers.http.unlabelled import ReadResponse, is_event_text
-from providers.large_json import (
-    LARGE_BYTES,
-    replace_constants,
-)
+from providers.large_json import LARGE_BYTES, replace_constants
 from providers.storable import storable_completion
 from providers.values import changed
 

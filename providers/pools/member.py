@@ -20,7 +20,7 @@ _USUAL_TOKENS = 300
 
 @dataclass(slots=True)
 class _Left:
-    """What was ``left`` of one limit when it was last limits, less what was sent since."""
+    """What is ``left`` of one limit: what headers said, less what was sent since."""
 
     left: float
     limit: int
@@ -160,6 +160,41 @@ class Member:
         age = max(0.0, now - self.opening.at)
         aged = best + (expected - best) * math.exp(-age / _FORGET_SECONDS)
         return aged * (self.busy + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """A member as an operator sees it; its key is no part of it.
+
+    ``spared`` are the seconds for which it is not called, ``spared_models`` those of its models.
+    ``seconds`` is how long an answer of usual length takes, ``left`` the least share (0-1) of its
+    rate limits; both are ``None`` while unknown. ``share`` is its share of the answers.
+    """
+
+    name: str
+    weight: float
+    regions: tuple[str, ...]
+    committed: bool
+    most_at_once: int | None
+    busy: int
+    answered: int
+    failed: int
+    share: float
+    spared: float
+    spared_models: dict[str, float]
+    last_error: str
+    seconds: float | None
+    left: float | None
+
+    @property
+    def share_percent(self) -> float:
+        """Its share of the answers in percent."""
+        return 100 * self.share
+
+    @property
+    def left_percent(self) -> float | None:
+        """The least share of its rate limits that is left, in percent."""
+        return None if self.left is None else 100 * self.left
 
 
 def _left_of(limits: Remaining, now: float) -> _Left:

@@ -1,4 +1,4 @@
-"""Who waits for a place where all members of a pool have as many calls as they may."""
+"""Calls that wait for a place while all members of a pool have as many calls as they may."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class WaitingCalls:
     async def take(self, take: Take, seconds: float, give_back: Callable[[Member], None]) -> Member:
         """Return the member of which a place was taken within ``seconds``.
 
-        ``give_back`` is called where it is not wanted any more. Raises what ``take`` does.
+        If this call is cancelled when a place was just given to it, ``give_back`` gets its member.
+        Raises what ``take`` does.
         """
         try:
             return take()
@@ -56,7 +57,7 @@ class WaitingCalls:
                 self._waiting.remove(entry)
 
     def hand_on(self) -> None:
-        """Give the place that became free to the first who may have it."""
+        """Give the place that became free to the first waiting call that may have it."""
         for entry in list(self._waiting):
             take, place = entry
             try:

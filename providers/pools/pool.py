@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from providers.chat import Chat
@@ -29,7 +28,7 @@ from providers.errors import (
     RateLimited,
 )
 from providers.pools.choosing import chosen, conversation_of
-from providers.pools.member import Member
+from providers.pools.member import Member, MemberState
 from providers.pools.places import WaitingCalls
 from providers.pools.rate_headers import limits_left
 from providers.pools.spec import Choice
@@ -47,40 +46,6 @@ _OF_THE_MODEL = (PermissionDenied, ModelNotFound)
 _FAULTS = (ProviderUnavailable, ConnectionFailed, ProviderTimeout)
 _ANOTHER_MAY_ANSWER = (RateLimited, ProviderUnavailable, ConnectionFailed, *_OF_THE_KEY,
                        *_OF_THE_MODEL)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class MemberState:
-    """A member as an operator sees it; its key is no part of it.
-
-    ``spared`` are the seconds for which it is not called, ``spared_models`` those of its models.
-    ``seconds`` is how long an answer of usual length takes, ``left`` the least share (0-1) of its
-    rate limits; both are ``None`` while unknown. ``share`` is its share of the answers.
-    """
-
-    name: str
-    weight: float
-    regions: tuple[str, ...]
-    committed: bool
-    busy: int
-    answered: int
-    failed: int
-    share: float
-    spared: float
-    spared_models: dict[str, float]
-    last_error: str
-    seconds: float | None
-    left: float | None
-
-    @property
-    def share_percent(self) -> float:
-        """Its share of the answers in percent."""
-        return 100 * self.share
-
-    @property
-    def left_percent(self) -> float | None:
-        """The least share of its rate limits that is left, in percent."""
-        return None if self.left is None else 100 * self.left
 
 
 class MemberPool:
@@ -270,6 +235,7 @@ class MemberPool:
                 weight=member.spec.weight,
                 regions=tuple(sorted(member.spec.regions)),
                 committed=member.spec.committed,
+                most_at_once=member.spec.most_at_once,
                 busy=member.busy,
                 answered=member.answered,
                 failed=member.failed,

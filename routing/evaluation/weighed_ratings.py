@@ -114,7 +114,7 @@ class _Weighed:
 def _bounds(parts: Floats, added: list[float], labels: Labels) -> tuple[float, float]:
     """Return how far below (negative) and above the bounds lie."""
     values = np.append(parts, added)
-    alone = np.arange(-len(added), 0)
+    alone = np.arange(-len(added), 0)  # labels become numbers from zero on
     named = {
         by: np.append(np.unique(names, return_inverse=True)[1], alone)
         for by, names in labels.items()

@@ -23,7 +23,7 @@ BUCKET_BITS = 16
 """Words and word pairs are hashed into 2**16 buckets, so no prompt's text is in an artifact."""
 
 _BUCKETS = 1 << BUCKET_BITS
-_PAIR_CODE, _CODES = 0x9E3779B1, 0xFFFFFFFF
+_PAIR_CODE, _CODE_MASK = 0x9E3779B1, 0xFFFFFFFF
 _PAIR = np.uint32(_PAIR_CODE)
 _FEW_WORDS = 40
 _OPTION = re.compile(r"^\(?[A-Ja-j][.):] ?(.*)$", re.MULTILINE)
@@ -229,7 +229,7 @@ def _terms_of_few(words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.f
     before = None
     for code in map(_hash, words):
         if before is not None:
-            pair = ((before * _PAIR_CODE) & _CODES) ^ code
+            pair = ((before * _PAIR_CODE) & _CODE_MASK) ^ code
             bucket = (pair ^ pair >> BUCKET_BITS) & (_BUCKETS - 1)
             counts[bucket] = counts.get(bucket, 0) + 1
         bucket = (code ^ code >> BUCKET_BITS) & (_BUCKETS - 1)

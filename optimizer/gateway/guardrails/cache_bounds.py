@@ -18,9 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 async def within_rails(request: GatewayRequest, guard: GuardRails) -> GatewayRequest:
-    """Return ``request`` so that it shares answers only under the guard rails of today.
+    """Return ``request`` so that it shares answers only under the current guard rails.
 
-    Where a rail puts values into answers, a question that holds some has no hits by meaning.
+    Where a rail puts values into answers, a question that holds some is not answered from the
+    semantic cache.
     """
     semantic_key = request.semantic_key
     if semantic_key:

@@ -66,7 +66,7 @@ class ModerationRail:
         return self
 
     def puts_back(self, text: str) -> bool:
-        """Return that answers get no values."""
+        """Return ``False``: this rail puts no values into answers."""
         return False
 
     async def check_input(self, chat: Chat) -> tuple[Chat, RailFinding]:

@@ -1,1 +1,1 @@
-"""What this installation is built of: its folders, providers, ledger, routing and tasks."""
+"""Builds the parts of this installation: its folders, providers, ledger, routing and tasks."""

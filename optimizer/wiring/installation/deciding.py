@@ -46,7 +46,7 @@ class Deciding:
 
 
 def build_deciding(product: ProductSettings, upstream: Upstream) -> Deciding:
-    """Build it from settings."""
+    """Build what decides on models, as the settings say."""
     caller, names, prices = upstream.caller, upstream.names, upstream.prices
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)

@@ -51,7 +51,7 @@ class Recording:
 
 
 def build_recording(product: ProductSettings, upstream: Upstream) -> Recording:
-    """Build it from settings; calls of ``upstream`` wait while nothing can be recorded."""
+    """Build what records requests; ``upstream`` calls nobody while nothing can be recorded."""
     prices, caller = upstream.prices, upstream.caller
     baselines = configured_baseline(product, upstream.names, upstream.catalogue, caller, prices)
     mask = load_mask(product.masking)

@@ -112,7 +112,10 @@ class Upstream:
 
 
 def build_upstream(product: ProductSettings) -> Upstream:
-    """Build it from settings. Raises :class:`providers.catalogue.CatalogueError`."""
+    """Build what calls providers, as the settings say.
+
+    Raises :class:`providers.catalogue.CatalogueError`.
+    """
     catalogue = installed_catalogue()
     known = KnownModels(catalogue)
     prices = PriceBook(catalogue, known)

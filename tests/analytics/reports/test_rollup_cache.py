@@ -112,6 +112,13 @@ class TestTheCache:
         assert cache.get(99) == rows
         assert cache.get(1) is None
 
+    def test_entries_without_rows_are_forgotten_as_well(self) -> None:
+        cache = RollupCache(most_entries=10)
+        for key in range(11):
+            cache.put(key, [])
+        assert cache.get(0) is None
+        assert all(cache.get(key) == [] for key in range(1, 11))
+
     def test_it_keeps_nothing_too_large(self) -> None:
         cache = RollupCache(most_bytes=800)
         cache.put("key", [("x" * 200,)])

@@ -455,6 +455,17 @@ class TestTheAdminPage:
         get_services().rules.refresh()
         assert admin_client.get(ESTIMATES, asked).context["study"].decided == 1
 
+    def test_another_version_of_the_service_does_not_go_on_with_a_kept_study(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log(3)
+        monkeypatch.setattr("optimizer.control_room.pages.whatif.page._SECONDS", 0)
+        asked = {"policy": BIG, "days": 3}
+        kept = "optimizer.control_room.pages.whatif.kept_studies.__version__"
+        for version, decided in (("1", 1), ("1", 2), ("2", 1)):
+            monkeypatch.setattr(kept, version)
+            assert admin_client.get(ESTIMATES, asked).context["study"].decided == decided
+
     def test_without_the_shared_cache_all_is_decided_at_once(
         self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:

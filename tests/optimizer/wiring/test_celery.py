@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from analytics.ledger.ledger import LedgerEntry
+from optimizer.wiring.build import get_services
 from optimizer.wiring.installation.tasks import periodic_tasks_of_installation
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
+from tests.factories import RequestRecordFactory
 from tests.patience import PATIENCE, eventually
 
 redis_url = settings.SHARED_STORE
@@ -40,6 +43,28 @@ def test_each_chore_has_its_turn() -> None:
     schedule = app.conf.beat_schedule
     assert set(schedule) == set(periodic_tasks_of_installation(lambda: None).every)
     assert {turn["task"] for turn in schedule.values()} == {TASK}
+
+
+@pytest.mark.django_db
+def test_what_a_chore_records_is_counted_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("celery")
+    from optimizer.wiring.celery import run_periodic_task
+
+    services = get_services()
+
+    def record() -> None:
+        services.meter.observe(LedgerEntry(RequestRecordFactory.build(model="m")))
+
+    tasks = PeriodicTasks([PeriodicTask("Recording", 60, record)])
+    monkeypatch.setattr(services, "periodic_tasks", tasks)
+    run_periodic_task("Recording")
+    counted = [
+        sample.value
+        for family in services.meter.registry.collect()
+        for sample in family.samples
+        if sample.name == "optimizer_requests_total"
+    ]
+    assert counted == [1]
 
 
 @pytest.mark.skipif(not redis_url, reason="needs a broker")

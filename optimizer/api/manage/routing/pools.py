@@ -17,7 +17,7 @@ from providers.pools.pool import MemberPool
 
 
 class PoolMemberBody(s.Serializer):
-    """A member of a pool as the worker sees it that answers. Its key is never shown."""
+    """A member of a pool as the worker that answers sees it. Its key is never shown."""
 
     name = s.CharField()
     weight = s.FloatField()
@@ -78,9 +78,8 @@ class ManagedPoolsViewSet(ManageViewSet):
 
 
 def _shown(pool: MemberPool) -> dict[str, Any]:
-    most = {member.name: member.spec.most_at_once for member in pool.members}
     return {
         "provider": pool.provider,
         "choose": pool.choice,
-        "members": [{**asdict(state), "most_at_once": most[state.name]} for state in pool.states()],
+        "members": list(map(asdict, pool.states())),
     }

@@ -15,6 +15,8 @@ from typing import Any
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from optimizer import __version__
+from optimizer.lab.whatif.estimator import WhatIf
 from optimizer.lab.whatif.study import WhatIfStudy
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,9 @@ _AWAY = (RedisError, OSError)
 
 def study_key(*asked: Any) -> str:
     """Return the key of a question: all that its answer depends on."""
-    return f"whatif:{sha256(repr(_in_order(asked)).encode()).hexdigest()}"
+    # Another version of the service may not read what this one writes.
+    text = repr(_in_order((__version__, *asked)))
+    return f"whatif:{sha256(text.encode()).hexdigest()}"
 
 
 def _in_order(value: Any) -> Any:
@@ -37,17 +41,32 @@ def _in_order(value: Any) -> Any:
     return [_in_order(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def kept_study(key: str, begin: Callable[[], WhatIfStudy]) -> WhatIfStudy:
-    """Return the study that was kept, or else a new one."""
+def study_go_on(
+    what_if: WhatIf, key: str, begin: Callable[[], WhatIfStudy], seconds: float | None
+) -> WhatIfStudy:
+    """Return the kept study, or else a new one, after deciding for so many ``seconds``.
+
+    All is decided if ``seconds`` is ``None``, or if the study cannot be kept.
+    """
+    study = _kept(key) or begin()
+    if study.done:
+        return study
+    what_if.go_on(study, seconds)
+    if not _keep(key, study):
+        what_if.go_on(study)
+    return study
+
+
+def _kept(key: str) -> WhatIfStudy | None:
     try:
-        kept: WhatIfStudy | None = cache.get(key)
+        study: WhatIfStudy | None = cache.get(key)
     except _AWAY as error:
         logger.warning("The cache could not be read: %s", type(error).__name__)
-        kept = None
-    return begin() if kept is None else kept
+        return None
+    return study
 
 
-def study_keep(key: str, study: WhatIfStudy) -> bool:
+def _keep(key: str, study: WhatIfStudy) -> bool:
     """Keep the study for a while; return whether it could be kept."""
     try:
         cache.set(key, study, _SECONDS)

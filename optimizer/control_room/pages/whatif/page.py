@@ -17,7 +17,7 @@ from analytics.ledger.daily_totals import known_values
 from analytics.reports.usage import period_start
 from optimizer.control_room.demo import demo_view
 from optimizer.control_room.pages.whatif.form import WhatIfForm
-from optimizer.control_room.pages.whatif.kept_studies import kept_study, study_keep, study_key
+from optimizer.control_room.pages.whatif.kept_studies import study_go_on, study_key
 from optimizer.lab.whatif.study import Answer, WhatIfStudy
 from optimizer.policies.policy import STRATEGIES
 from optimizer.presentation.guarantee import guarantee_lines
@@ -106,11 +106,7 @@ def _estimates(
         most, since = _MAX_REQUESTS // len(policies), period_start(asked["days"])
         return cast(WhatIfStudy, what_if.begin(policies, since, most=most, named=asked["named"]))
 
-    study = kept_study(key, begin)
-    was_done = study.done
-    what_if.go_on(study, seconds)
-    if not was_done and not study_keep(key, study):
-        what_if.go_on(study)  # Nobody could go on.
+    study = study_go_on(what_if, key, begin, seconds)
     may, answers = request.user.has_perm, study.answers()  # type: ignore[union-attr]
     return {
         "study": study,
