@@ -95,10 +95,12 @@ def _estimates(
     Past requests are decided for so many ``seconds``, or else all of them.
     """
     policies, what_if = asked["policy"], services.what_if
-    key = study_key(
-        demo_view(request).here, policies, asked["days"], asked["named"], services.rules.rules,
-        sorted(spec.ref for spec in services.names.available()),
-    )  # fmt: skip
+
+    def key(rules: Any) -> str:
+        return study_key(
+            demo_view(request).here, policies, asked["days"], asked["named"], rules,
+            sorted(spec.ref for spec in services.names.available()),
+        )  # fmt: skip
 
     def begin() -> WhatIfStudy:
         services.rules.refresh()
@@ -106,10 +108,11 @@ def _estimates(
         most, since = _MAX_REQUESTS // len(policies), period_start(asked["days"])
         return cast(WhatIfStudy, what_if.begin(policies, since, most=most, named=asked["named"]))
 
-    study = kept_study(key, begin)
+    study = kept_study(key(services.rules.rules), begin)
     was_done = study.done
     what_if.go_on(study, seconds)
-    if not was_done and not study_keep(key, study):
+    # A study that begins reads the rules, which may have changed since this process did.
+    if not was_done and not study_keep(key(study.rules), study):
         what_if.go_on(study)  # Nobody could go on.
     may, answers = request.user.has_perm, study.answers()  # type: ignore[union-attr]
     return {
