@@ -9,7 +9,7 @@ from analytics.money import percent
 from analytics.reports.breakdown import NONE, breakdown
 from analytics.reports.compared import ComparedWith, repriced_rows_by
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.model_days import model_days, stored_model_days
+from analytics.reports.model_days import model_days, model_of, stored_model_days
 from analytics.reports.sum_sources import RECORDED
 
 BY = ("user", "tag", "session", "agent", "key", "team", "project")
@@ -59,7 +59,7 @@ def statement(
         rows, complete = stored_model_days(by, value, span)
         rows = repriced_rows_by(rows, compared.baseline, by, value, span)
     for (day, model), figures in rows.items():
-        for sums, key in ((models, model), (days, day.date().isoformat())):
+        for sums, key in ((models, model_of(model)), (days, day.date().isoformat())):
             add_figures(sums.setdefault(key, no_figures()), figures)
         add_figures(total, figures)
     return {

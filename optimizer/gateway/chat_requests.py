@@ -207,7 +207,7 @@ class ChatRequestBuilder:
     def _semantic_key(self, chat: Chat, options: RequestOptions, words: str) -> str:
         if not self._semantic or not options.semantic_cache:
             return ""
-        if chat.messages[-1].text != words:
+        if not chat.messages or chat.messages[-1].text != words:
             return ""  # the context around the words may differ where the words do not
         return semantic_key(chat, options)
 

@@ -21,7 +21,12 @@ from optimizer.shared.webhooks import WebhookRefused, read_url
 from providers.http.proxies import Proxies
 
 _TIMEOUT = 5.0
-_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254")))
+_METADATA = frozenset(map(ipaddress.ip_address, (
+    "100.100.100.200", "168.63.129.16", "192.0.0.192",
+    "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe",
+)))  # fmt: skip
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+"""Addresses of IPv4 in IPv6, for a gateway that translates (RFC 6052)."""
 
 
 class WebhookClient:
@@ -85,7 +90,7 @@ class WebhookClient:
         """Call the first of the addresses that can be connected to."""
         # No later call to another name at this address may use the connection.
         own = {**headers, "host": parts.netloc.decode("ascii"), "connection": "close"}
-        extensions = {"sni_hostname": parts.host}
+        extensions = {"sni_hostname": _ascii_host(parts)}
         for address in addresses[:-1]:
             try:
                 place = parts.copy_with(host=address)
@@ -114,7 +119,7 @@ async def _addresses(parts: httpx.URL) -> list[str]:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         places = await asyncio.get_running_loop().getaddrinfo(
-            parts.host, port, type=socket.SOCK_STREAM
+            _ascii_host(parts), port, type=socket.SOCK_STREAM
         )
     except (OSError, UnicodeError) as error:  # the latter of a name that no server can have
         raise httpx.ConnectError("The webhook's host has no address") from error
@@ -124,9 +129,21 @@ async def _addresses(parts: httpx.URL) -> list[str]:
     return addresses
 
 
+def _ascii_host(parts: httpx.URL) -> str:
+    """Return the host as ``Host`` names it: Python reads some names beyond ASCII as others."""
+    return parts.raw_host.decode("ascii")
+
+
 def _hands_out_credentials(text: str) -> bool:
     """Return whether the address is link-local, where clouds serve a machine's metadata."""
     address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        address = _within(address) or address
     return address.is_link_local or address in _METADATA
+
+
+def _within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the address of IPv4 that one of IPv6 stands for, ``None`` for none."""
+    if address in _TRANSLATED:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour

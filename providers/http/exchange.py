@@ -16,6 +16,7 @@ from functools import partial
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from providers.values import frozen
@@ -24,6 +25,8 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 SMALL_BYTES = 64 * 1024
 """A body up to this size is written at once, with the headers."""
 _SWITCHING_PROTOCOLS = 101
+_STEPS_TO_A_TUNNEL = 3
+"""To the proxy, from there to the provider, and TLS: each may take as long as connecting may."""
 
 
 class _Connected(ResponseHandler):
@@ -37,9 +40,33 @@ class _Connected(ResponseHandler):
         return super().is_connected() and not self.should_close
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A connector for which a proxy that opens no tunnel is a connection that failed.
+
+    aiohttp waits for a proxy's answer without a limit of its own, and raises the same for one that
+    hangs up as if the request had been sent.
+    """
+
+    async def _create_proxy_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
+    ) -> tuple[asyncio.BaseTransport, ResponseHandler]:
+        step = timeout.sock_connect
+        try:
+            async with asyncio.timeout(None if step is None else _STEPS_TO_A_TUNNEL * step):
+                return await super()._create_proxy_connection(req, traces, timeout)
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError):
+            raise
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            reason = OSError(None, f"The proxy opened no tunnel ({type(error).__name__})")
+            raise aiohttp.ClientProxyConnectionError(req.connection_key, reason) from error
+
+
 def make_connector(most: int) -> aiohttp.TCPConnector:
     """Return a pool of at most ``most`` connections (0: any number)."""
-    connector = aiohttp.TCPConnector(limit=most, keepalive_timeout=30)
+    connector = _Connector(limit=most, keepalive_timeout=30)
     # aiohttp has no public place for it; a test sends an answer too many.
     connector._factory = partial(_Connected, loop=asyncio.get_running_loop())  # type: ignore[assignment]
     return connector

@@ -9,11 +9,23 @@ from urllib.parse import urlsplit
 
 
 class FakeProxy:
-    """Knows where hosts are by ``places``: ports on loopback by "host:port"."""
+    """Knows where hosts are by ``places``: ports on loopback by "host:port".
 
-    def __init__(self, places: Mapping[str, int], refuses: int = 0) -> None:
+    It writes what it ``says`` instead of opening a tunnel, and then hangs up or is ``silent``.
+    """
+
+    def __init__(
+        self,
+        places: Mapping[str, int],
+        refuses: int = 0,
+        says: bytes | None = None,
+        *,
+        silent: bool = False,
+    ) -> None:
         self.places = dict(places)
         self.refuses = refuses
+        self.says = says
+        self.silent = silent
         self.asked: list[str] = []
         self.authorization: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,6 +63,11 @@ class FakeProxy:
         self.authorization += [v for n, _, v in names if n.lower() == "proxy-authorization"]
         if self.refuses:
             writer.write(f"HTTP/1.1 {self.refuses} No\r\ncontent-length: 0\r\n\r\n".encode())
+            return
+        if self.says is not None:
+            writer.write(self.says)
+            while self.silent and await reader.read(65536):
+                pass
             return
         if method == "CONNECT":
             there, back = await self._open(target)

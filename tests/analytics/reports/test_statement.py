@@ -20,7 +20,7 @@ from analytics.models import DailyRollup, HourlyRollup, RequestRecord
 from analytics.reports.rollup_cache import ROLLUP_CACHE
 from analytics.reports.statement import last_month, month_of, statement
 from optimizer.wiring.build import get_services
-from tests.factories import RoutingMetricFactory
+from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -132,6 +132,12 @@ class TestSumsByModel:
                 request__cost=D(chance.randrange(10**9)) / 10**10,
                 baseline_cost=D(chance.randrange(10**9)) / 10**10,
             )
+        for day in (3, 11, 12, 29):  # no model answered
+            RequestRecordFactory(
+                agent="codex", api_key="aco_1", tenant="team:web", project="shop", user_id="ann",
+                provider="", model="", status="error", cost=D("0.01"),
+                created_at=datetime(2026, 10, day, tzinfo=UTC),
+            )  # fmt: skip
 
     def statements(self) -> list[dict[str, Any]]:
         return [

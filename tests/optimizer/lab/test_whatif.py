@@ -466,6 +466,26 @@ class TestTheAdminPage:
             monkeypatch.setattr(kept, version)
             assert admin_client.get(ESTIMATES, asked).context["study"].decided == decided
 
+    def test_a_study_is_kept_under_the_rules_that_it_is_made_with(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log(110)
+        monkeypatch.setattr("optimizer.control_room.pages.whatif.page._SECONDS", 0)
+        asked = {"policy": BIG, "days": 3}
+
+        def decided() -> int:
+            made: int = admin_client.get(ESTIMATES, asked).context["study"].decided
+            return made
+
+        get_services().rules.refresh()
+        rule = RoutingRule.objects.create(  # by another worker
+            name="no small", action="forbid", model_names=[f"claude/{SMALL}"], enabled=True
+        )
+        assert [decided(), decided()] == [1, 2]
+        rule.delete()
+        get_services().rules.refresh()
+        assert decided() == 1
+
     def test_without_the_shared_cache_all_is_decided_at_once(
         self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -33,15 +33,17 @@ NAME = "hooks.company.test"
 
 
 class Names:
-    """A name server that answers for :data:`NAME` with the addresses, one answer after another."""
+    """A name server that answers for a name with the addresses, one answer after another."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str | tuple[str, ...]) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, *answers: str | tuple[str, ...], known: str = NAME
+    ) -> None:
         self.asked = 0
         usual = socket.getaddrinfo
 
         def resolve(host: Any, port: Any, *more: Any, **options: Any) -> Any:
             name = host.decode() if isinstance(host, bytes) else host
-            if name != NAME:
+            if name != known:
                 return usual(host, port, *more, **options)
             answer = answers[min(self.asked, len(answers) - 1)]
             self.asked += 1
@@ -204,6 +206,8 @@ class TestHosts:
         [
             "http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/",
             "http://[::ffff:169.254.169.254]/", "http://100.100.100.200/", "http://0xa9fea9fe/",
+            "http://2852039166/", "http://169.254.43518/",
+            "http://[64:ff9b::a9fe:a9fe]/", "http://[2002:a9fe:a9fe::]/", "http://168.63.129.16/",
         ],
     )  # fmt: skip
     def test_no_machine_s_credentials_are_asked_for(self, url: str) -> None:
@@ -221,6 +225,17 @@ class TestHosts:
         assert notifications_send() == 1
         assert names.asked == 1
         assert [headers["host"] for headers in hook.headers] == [f"{NAME}:{port}"]
+
+    def test_a_name_beyond_ascii_is_resolved_as_it_is_called(
+        self, hook: Hook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Python's own reading makes "ss" of "ß", which is another's host."""
+        names = Names(monkeypatch, "127.0.0.1", known="xn--strae-oqa.test")
+        port = hook.server.server_port
+        alerts(1, channel(address=f"http://straße.test:{port}/hook"))
+        assert notifications_send() == 1
+        assert names.asked == 1
+        assert [headers["host"] for headers in hook.headers] == [f"xn--strae-oqa.test:{port}"]
 
     def test_the_next_address_is_called_where_nothing_listens(
         self, hook: Hook, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import httpx
 import pytest
 from yarl import URL
 
@@ -99,6 +100,39 @@ async def test_a_proxy_that_refuses_is_a_connection_that_failed(
         assert proxy.asked == [f"CONNECT {HOST}:443"]
         assert "secret" not in str(raised.value)
         assert not raised.value.maybe_charged
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("said", "silent"),
+    [
+        (b"", True),
+        (b"HTTP/1.1 200 OK\r\nx: ", True),
+        (b"HTTP/1.1 200 OK\r\n\r\n", True),
+        (b"", False),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\n\r\nno TLS at all, only words", False),
+        (b"HTTP/1.1 200 OK\r\n\r\n", False),
+    ],
+    ids=["hangs", "hangs amid its answer", "hangs behind it", "hangs up", "no HTTP", "no TLS",
+         "hangs up behind it"],
+)  # fmt: skip
+async def test_a_proxy_without_a_tunnel_is_a_connection_that_failed_soon(
+    said: bytes, silent: bool, streamed: bool, environment: pytest.MonkeyPatch
+) -> None:
+    """The provider got nothing, so nothing was charged and others may be asked."""
+    limits = httpx.Timeout(60, connect=0.2)
+    async with FakeProxy({}, says=said, silent=silent) as proxy:
+        environment.setenv("HTTPS_PROXY", f"http://ann:secret@127.0.0.1:{proxy.port}")
+        async with make_client(ConnectionSettings()) as http, asyncio.timeout(5):
+            client = OpenAIProvider("openai", http, f"https://{HOST}", KEY, limits, limits)
+            with pytest.raises(ConnectionFailed) as raised:
+                if streamed:
+                    await anext(client.stream(REQUEST))
+                else:
+                    await client.complete(REQUEST)
+    assert not raised.value.maybe_charged
+    assert "secret" not in f"{raised.value} {raised.value.__cause__!r}"
 
 
 async def test_an_encrypted_call_goes_through_a_tunnel(

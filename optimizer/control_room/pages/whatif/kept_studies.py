@@ -42,17 +42,23 @@ def _in_order(value: Any) -> Any:
 
 
 def study_go_on(
-    what_if: WhatIf, key: str, begin: Callable[[], WhatIfStudy], seconds: float | None
+    what_if: WhatIf,
+    key: Callable[[Any], str],
+    rules: Any,
+    begin: Callable[[], WhatIfStudy],
+    seconds: float | None,
 ) -> WhatIfStudy:
     """Return the kept study, or else a new one, after deciding for so many ``seconds``.
 
-    All is decided if ``seconds`` is ``None``, or if the study cannot be kept.
+    ``key`` returns the key of the question under rules, ``rules`` are those that this process
+    knows. All is decided if ``seconds`` is ``None``, or if the study cannot be kept.
     """
-    study = _kept(key) or begin()
+    study = _kept(key(rules)) or begin()
     if study.done:
         return study
     what_if.go_on(study, seconds)
-    if not _keep(key, study):
+    # A study that begins reads the rules, which may have changed since this process did.
+    if not _keep(key(study.rules), study):
         what_if.go_on(study)
     return study
 

@@ -95,10 +95,12 @@ def _estimates(
     Past requests are decided for so many ``seconds``, or else all of them.
     """
     policies, what_if = asked["policy"], services.what_if
-    key = study_key(
-        demo_view(request).here, policies, asked["days"], asked["named"], services.rules.rules,
-        sorted(spec.ref for spec in services.names.available()),
-    )  # fmt: skip
+
+    def key(rules: Any) -> str:
+        return study_key(
+            demo_view(request).here, policies, asked["days"], asked["named"], rules,
+            sorted(spec.ref for spec in services.names.available()),
+        )  # fmt: skip
 
     def begin() -> WhatIfStudy:
         services.rules.refresh()
@@ -106,7 +108,7 @@ def _estimates(
         most, since = _MAX_REQUESTS // len(policies), period_start(asked["days"])
         return cast(WhatIfStudy, what_if.begin(policies, since, most=most, named=asked["named"]))
 
-    study = study_go_on(what_if, key, begin, seconds)
+    study = study_go_on(what_if, key, services.rules.rules, begin, seconds)
     may, answers = request.user.has_perm, study.answers()  # type: ignore[union-attr]
     return {
         "study": study,

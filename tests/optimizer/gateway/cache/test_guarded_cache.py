@@ -170,3 +170,11 @@ async def test_what_a_rail_noted_or_could_not_check_is_given_to_nobody_else(
     chats.upstream.moderation = None
     assert (await chats.ask("And then?"))[0] == "miss"
     assert (await chats.ask("And then?"))[0] == "hit"
+
+
+@pytest.mark.skipif(not semantic_available(), reason="the embeddings' package is not installed")
+async def test_a_request_without_any_turn_has_no_like_question(chats: CachedChats) -> None:
+    await chats.begin()
+    for body in ({}, {"input": []}, {"messages": []}):
+        answer = await chats.client.post("/v1/responses", json={"model": "gpt-6-luna", **body})
+        assert answer.status_code != 500, answer.text
