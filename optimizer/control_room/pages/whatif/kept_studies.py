@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import Any
 
 from django.core.cache import cache
-from redis.exceptions import RedisError
 
 from optimizer import __version__
 from optimizer.lab.whatif.estimator import WhatIf
@@ -22,7 +21,6 @@ from optimizer.lab.whatif.study import WhatIfStudy
 logger = logging.getLogger(__name__)
 _SECONDS = 300
 """How long an answer is kept: prices and what was learned hardly change so fast."""
-_AWAY = (RedisError, OSError)
 
 
 def study_key(*asked: Any) -> str:
@@ -66,7 +64,7 @@ def study_go_on(
 def _kept(key: str) -> WhatIfStudy | None:
     try:
         study: WhatIfStudy | None = cache.get(key)
-    except _AWAY as error:
+    except Exception as error:  # noqa: BLE001 - each kind of cache has errors of its own
         logger.warning("The cache could not be read: %s", type(error).__name__)
         return None
     return study
@@ -76,7 +74,7 @@ def _keep(key: str, study: WhatIfStudy) -> bool:
     """Keep the study for a while; return whether it could be kept."""
     try:
         cache.set(key, study, _SECONDS)
-    except _AWAY as error:
+    except Exception as error:  # noqa: BLE001 - each kind of cache has errors of its own
         logger.warning("The cache could not be written: %s", type(error).__name__)
         return False
     return True
