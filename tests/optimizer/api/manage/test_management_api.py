@@ -348,5 +348,5 @@ def test_the_document_says_that_a_list_is_an_object_with_data() -> None:
         for path, operations in paths.items()
         if "/manage/" in path and operations.get("get", {}).get("operationId", "").endswith("_list")
     ]
-    assert len(lists) == 12
+    assert len(lists) >= 12
     assert all("$ref" in schema for schema in lists), lists
