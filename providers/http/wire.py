@@ -76,7 +76,6 @@ class WireClient(JsonClient, ABC):
     answer, where a pool wants them.
     """
 
-    wire: str
     wires: frozenset[str]
     features: frozenset[str]
     relays_side_calls: bool = True

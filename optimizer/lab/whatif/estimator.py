@@ -80,9 +80,7 @@ class WhatIf:
 
         With ``named``, also on the requests that name a model, as if they left the choice open.
         """
-        study = self.begin([policy], since, until, most=most, named=named)
-        self.go_on(study, step=step)
-        return study.answers()[0]
+        return self.compare([policy], since, until, most=most, step=step, named=named)[0]
 
     def compare(
         self,
@@ -91,11 +89,12 @@ class WhatIf:
         until: datetime | None = None,
         *,
         most: int = MAX_REQUESTS,
+        step: Step = lambda: None,
         named: bool = False,
     ) -> list[Answer]:
         """Estimate each of ``policies`` on the same requests, as :meth:`ask` does."""
         study = self.begin(policies, since, until, most=most, named=named)
-        self.go_on(study)
+        self.go_on(study, step=step)
         return study.answers()
 
     def begin(
