@@ -111,14 +111,15 @@ class ErrorFilter(_ValueFilter):
         codes: set[str] = {self.value() or ""}
         for status in (RequestRecord.Status.ERROR, RequestRecord.Status.REFUSED):
             # An index has them in this order, so that only so many rows are read.
-            failed = RequestRecord.objects.filter(status=status).order_by("-created_at")
+            failed = RequestRecord.objects.not_ok().filter(status=status).order_by("-created_at")
             codes |= set(failed.values_list("error_code", flat=True)[:_FAILURES_READ])
         return [(code, code) for code in sorted(codes) if code]
 
     def filter_by(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         """Return the rows that failed with this code; the status leads to them by index."""
         others = [status for status in RequestRecord.Status if status != RequestRecord.Status.OK]
-        return queryset.filter(status__in=others, error_code=value)
+        failed = queryset.exclude(status=RequestRecord.Status.OK)  # as the index says it
+        return failed.filter(status__in=others, error_code=value)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

@@ -69,7 +69,11 @@ class CachedResponse(ModelRefMixin, models.Model):
         indexes = [
             models.Index(fields=["-created_at"], name="cache_created"),
             models.Index(fields=["-hit_count"], name="cache_popular"),
-            models.Index(fields=["invalidated_at"], name="cache_invalidated"),
+            models.Index(
+                fields=["invalidated_at"],
+                condition=models.Q(invalidated_at__isnull=False),
+                name="cache_withdrawn",
+            ),
         ]
 
     @property

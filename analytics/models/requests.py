@@ -27,6 +27,10 @@ class RequestQuerySet(LargeTableQuerySet):
         """Return the requests that were not refused: those that figures are about."""
         return self.exclude(status=RequestRecord.Status.REFUSED)
 
+    def not_ok(self) -> RequestQuerySet:
+        """Return the requests that have no answer, by their index."""
+        return self.exclude(status=RequestRecord.Status.OK)
+
 
 class RequestRecord(ModelRefMixin, models.Model):
     """One row of the ledger: a request, the model that answered it and what it cost.
@@ -204,13 +208,19 @@ class RequestRecord(ModelRefMixin, models.Model):
             ("view_prompts", "Can view prompts, answers and comments"),
         )
         indexes = [
-            models.Index(fields=["-created_at"], name="requests_created"),
+            models.Index(
+                # In order of time, with what lists filter by: one entry a request instead of
+                # six. Each column of its own index would make rare values faster to find, but
+                # a look through a million entries takes less than a tenth of a second.
+                fields=["-created_at", "status", "cache_hit", "tier", "strategy", "endpoint"],
+                name="requests_filters",
+            ),
+            models.Index(
+                fields=["status", "-created_at"],
+                condition=~models.Q(status="ok"),
+                name="requests_not_ok",
+            ),
             models.Index(fields=["provider", "model", "-created_at"], name="requests_model"),
-            models.Index(fields=["tier", "-created_at"], name="requests_tier"),
-            models.Index(fields=["strategy", "-created_at"], name="requests_strategy"),
-            models.Index(fields=["cache_hit", "-created_at"], name="requests_hit"),
-            models.Index(fields=["status", "-created_at"], name="requests_status"),
-            models.Index(fields=["endpoint", "-created_at"], name="requests_endpoint"),
             models.Index(fields=["cache_key"], name="requests_cache_key"),
             models.Index(
                 fields=["tenant", "-created_at"],
@@ -306,12 +316,18 @@ class RoutingMetric(ModelRefMixin, models.Model):
         db_table = "routing_metrics"
         verbose_name = "routing decision"
         indexes = [
-            models.Index(fields=["-created_at"], name="metrics_created"),
-            models.Index(fields=["strategy_used", "-created_at"], name="metrics_strategy"),
-            models.Index(fields=["confidence", "-created_at"], name="metrics_confidence"),
-            models.Index(fields=["provider", "model", "-created_at"], name="metrics_model"),
-            models.Index(fields=["pattern", "-created_at"], name="metrics_pattern"),
-            models.Index(fields=["tier", "-created_at"], name="metrics_tier"),
+            models.Index(  # for each filter of the list, as that of the requests
+                fields=[
+                    "-created_at",
+                    "strategy_used",
+                    "confidence",
+                    "pattern",
+                    "tier",
+                    "provider",
+                    "model",
+                ],
+                name="metrics_filters",
+            ),
             models.Index(
                 fields=["-created_at"],
                 condition=models.Q(routing_saved__isnull=True),

@@ -82,6 +82,25 @@ async def test_those_that_come_turn_after_turn_share_a_batch(make) -> None:
     assert watched.batches == [[0, 1, 2, 3, 4]]
 
 
+async def test_one_that_comes_while_the_loop_is_busy_joins_the_batch(
+    make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics.database.batcher._GATHERED_SECONDS", PATIENCE)
+    watched = Watched()
+    batcher = make(watched)
+
+    async def later() -> int:
+        for _ in range(10):  # turns of the loop in which there is other work
+            until = time.perf_counter() + 0.001
+            while time.perf_counter() < until:
+                pass
+            await asyncio.sleep(0)
+        return await batcher.call(2)
+
+    assert await asyncio.gather(batcher.call(1), later()) == [2, 4]
+    assert watched.batches == [[1, 2]]
+
+
 async def test_nobody_waits_for_others_without_end(make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analytics.database.batcher._GATHERED_SECONDS", 0.01)
     batcher = make()
