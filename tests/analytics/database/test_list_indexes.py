@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,12 +18,11 @@ _DECISIONS = ({}, {"strategy_used": "hybrid"}, {"confidence": "low"}, {"pattern"
 
 
 @pytest.fixture(autouse=True)
-def _no_whole_tables(db: None) -> Iterator[None]:
+def _no_whole_tables(db: None) -> None:
     """PostgreSQL reads small tables as a whole unless it is told not to."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
-    yield
 
 
 @pytest.mark.parametrize(
