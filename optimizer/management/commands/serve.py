@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management import call_command
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
@@ -55,6 +56,10 @@ class Command(TeachingCommand):
         "the options below override them."
     )
 
+    # What an operator can set wrong. The others look for mistakes in the code, and would load the
+    # admin with all that it shows into each server; tests run them.
+    requires_system_checks = (Tags.security, Tags.caches, Tags.compatibility, Tags.files)
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options of the command."""
         parser.add_argument("--host", default=settings.HOST, help="address to bind (%(default)s)")
@@ -92,6 +97,7 @@ class Command(TeachingCommand):
                 http="optimizer.server.half_closed:HalfClosedConnection",
                 proxy_headers=False,  # TRUST_PROXY_HEADERS decides which ones are trusted
                 lifespan="on",
+                ws="none",  # no endpoint speaks it
                 timeout_graceful_shutdown=30,
             )
 
