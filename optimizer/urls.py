@@ -36,7 +36,7 @@ urlpatterns = [
     path("v1/", ("optimizer.api.v1.client_routes", "client", "client")),
     path("v1/", ("optimizer.api.compat.routes", "gateway", "gateway")),
     path("v1/", ("optimizer.api.relayed.routes", "relayed", "relayed")),
-    path("v2/", ("optimizer.api.openai.specialised.cohere_routes", None, None)),
+    path("v2/", ("optimizer.api.openai.specialised.cohere_routes", "cohere", "cohere")),
     path("", landing),
     path("", (_HEALTH, "health", "health")),
     path("", ("optimizer.api.v1.routes", "api", "root")),

@@ -31,11 +31,9 @@ def _hidden(*names: str) -> Iterator[None]:
 
 
 def import_libraries() -> None:
-    """Import httpx, DRF and what its OpenAPI package needs, before any other module does."""
+    """Import httpx and DRF, before any other module does."""
     with _hidden("httpx._main"):
         import httpx  # noqa: F401 - imported for its place in sys.modules, like the others
     # The fields of PostgreSQL (and psycopg) are for serializers that are made from models.
     with _hidden("django.contrib.postgres.fields", "markdown", "pygments", "requests", "yaml"):
         import rest_framework.compat  # noqa: F401
-    with _hidden("jinja2"):
-        import django.test.utils  # noqa: F401

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.views import SyncViewSet
 from optimizer.api.v1.schema import HealthBody, ReadyBody
 from optimizer.monitoring.health import health, readiness

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,6 +13,7 @@ from analytics.quality.evidence import evidence_load
 from analytics.quality.feedback import quality_stats
 from analytics.quality.insights import learned_insights
 from analytics.reports.usage import usage_stats
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.views import ReportViewSet, SyncViewSet, tenant_of
 from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import (
