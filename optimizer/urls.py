@@ -1,23 +1,21 @@
-"""URL routes: our API at the root and under /api/v1, others' under /v1…, the admin, and /me/."""
+"""URL routes: our API at the root and under /api/v1, others' under /v1…, the admin, and /me/.
+
+Each module of paths is named and not imported: Django imports it with the first request below its
+prefix. A worker that serves prompts alone never loads the admin, the reports or the management
+API, which take as much memory as all that it needs.
+"""
 
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib import admin
 from django.urls import include, path
 
-from optimizer.api.compat.routes import urlpatterns as gateway_urlpatterns
-from optimizer.api.gemini.routes import method_urlpatterns as gemini_method_urlpatterns
-from optimizer.api.gemini.routes import urlpatterns as gemini_urlpatterns
-from optimizer.api.manage.routes import urlpatterns as manage_urlpatterns
-from optimizer.api.openai.specialised.rerank import CohereRerankViewSet
-from optimizer.api.relayed.routes import probe
-from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
-from optimizer.api.v1.routes import client_urlpatterns
-from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
+from optimizer.api.relayed.probe import probe
 from optimizer.control_room.landing import landing
-from optimizer.me.routes import urlpatterns as me_urlpatterns
 
+_HEALTH = "optimizer.api.v1.health_routes"
+
+# (module, application, namespace), which ``include`` would import at once.
 urlpatterns = [
     # Under the admin, because only the admin has sessions.
     *(
@@ -25,21 +23,23 @@ urlpatterns = [
         if settings.OIDC_RP_CLIENT_ID
         else []
     ),
-    path("admin/", admin.site.urls),
-    path("api/v1/manage/", include((manage_urlpatterns, "manage"), namespace="manage")),
-    path("me/", include((me_urlpatterns, "me"), namespace="me")),
-    path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
-    path("v1beta/", include((gemini_urlpatterns, "gemini"), namespace="gemini")),
-    path("v1alpha/", include((gemini_urlpatterns, "gemini"), namespace="gemini-alpha")),
+    path("admin/", ("optimizer.control_room.urls", "admin", "admin")),
+    path("api/v1/manage/", ("optimizer.api.manage.routes", "manage", "manage")),
+    path("me/", ("optimizer.me.routes", "me", "me")),
+    path("api/v1/", (_HEALTH, "health", "health-v1")),
+    path("api/v1/", ("optimizer.api.v1.routes", "api", "v1")),
+    path("v1beta/", ("optimizer.api.gemini.routes", "gemini", "gemini")),
+    path("v1alpha/", ("optimizer.api.gemini.routes", "gemini", "gemini-alpha")),
     path("v1", probe),
     # First, because OpenAI's GET /v1/models/{name} takes any name.
-    path("v1/", include((gemini_method_urlpatterns, "gemini"), namespace="gemini-v1")),
-    path("v1/", include((client_urlpatterns, "client"), namespace="client")),
-    path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
-    path("v1/", include((relayed_urlpatterns, "relayed"), namespace="relayed")),
-    path("v2/rerank", CohereRerankViewSet.as_view({"post": "create"}), name="cohere-rerank"),
+    path("v1/", ("optimizer.api.gemini.method_routes", "gemini", "gemini-v1")),
+    path("v1/", ("optimizer.api.v1.client_routes", "client", "client")),
+    path("v1/", ("optimizer.api.compat.routes", "gateway", "gateway")),
+    path("v1/", ("optimizer.api.relayed.routes", "relayed", "relayed")),
+    path("v2/", ("optimizer.api.openai.specialised.cohere_routes", "cohere", "cohere")),
     path("", landing),
-    path("", include((api_urlpatterns, "api"), namespace="root")),
+    path("", (_HEALTH, "health", "health")),
+    path("", ("optimizer.api.v1.routes", "api", "root")),
 ]
 
 handler400 = "optimizer.server.errors.bad_request"

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from genai_prices.types import ModelInfo, ModelPrice
-
 from providers.completion import Usage
+from providers.listed_prices.types import ModelInfo, TablePrices
 from providers.units import UNIT_PRICES, UnitPrices, is_image_price, unit_prices_of
 
 _ZERO = Decimal(0)
@@ -114,7 +113,7 @@ def _usual_fees(prices_id: str, model: str) -> Fees:
     return usual
 
 
-def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
+def listed_fees(prices_id: str, info: ModelInfo, prices: TablePrices) -> Fees:
     """Return the fees of a model of the price table's provider ``prices_id``."""
     usual = _usual_fees(prices_id, info.id)
     web = getattr(prices, "web_searches_kcount", None)
@@ -138,7 +137,7 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
     return NO_FEES if fees == NO_FEES else fees
 
 
-def _listed_units(prices: ModelPrice) -> UnitPrices | None:
+def _listed_units(prices: TablePrices) -> UnitPrices | None:
     """Return the prices of units in the price table: of audio by its length, and of characters."""
     hours = getattr(prices, "input_audio_hours", None)
     hours = getattr(prices, "audio_hours", None) if hours is None else hours

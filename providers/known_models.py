@@ -11,10 +11,9 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
-from genai_prices import data_snapshot
-from genai_prices.types import ClauseEquals, ClauseOr, ModelInfo
-
 from providers.catalogue import Catalogue, ModelSpec, ProviderSpec
+from providers.listed_prices import listed_providers
+from providers.listed_prices.types import ModelInfo
 
 LONGEST_NAME = 128
 """Longer names are not known to any provider, and the ledger has no place for them."""
@@ -227,7 +226,7 @@ def plain_name(name: str) -> str:
 
 def table_ids(owner: ProviderSpec) -> list[str]:
     """Return the names of the provider's models in the price table."""
-    for provider in data_snapshot.get_snapshot().providers:
+    for provider in listed_providers():
         if provider.id == owner.prices:
             return [model.id for model in provider.models if _serves(owner, model.id)]
     return []
@@ -237,14 +236,14 @@ def table_entry(owner: ProviderSpec, name: str) -> ModelInfo | None:
     """Return what the price table has of the provider's model, or ``None``."""
     if not owner.prices or (owner.wire in _GOOGLE and "/" in name):
         return None
-    snapshot = data_snapshot.get_snapshot()
-    for provider in snapshot.providers:
+    providers = listed_providers()
+    for provider in providers:
         if provider.id == owner.prices:
-            info = provider.find_model(name, all_providers=snapshot.providers)
+            info = provider.find_model(name, all_providers=providers)
             if info is None and owner.wire == "openrouter":
                 # It writes "claude-haiku-4.5" where Anthropic writes "claude-haiku-4-5".
                 dotted = _VERSION_BY_HYPHEN.sub(".", name)
-                info = provider.find_model(dotted, all_providers=snapshot.providers)
+                info = provider.find_model(dotted, all_providers=providers)
             return info if info is not None and _serves(owner, info.id) else None
     return None
 
@@ -277,8 +276,8 @@ def _name_to_send(owner: ProviderSpec, info: ModelInfo, text: str, written: _Wri
 
 def _mentioned(info: ModelInfo) -> set[str]:
     """Return the names, in lower case, that the price table has for this model word for word."""
-    clauses = info.match.or_ if isinstance(info.match, ClauseOr) else [info.match]
-    names = {clause.equals.lower() for clause in clauses if isinstance(clause, ClauseEquals)}
+    clauses = getattr(info.match, "or_", [info.match])
+    names = {clause.equals.lower() for clause in clauses if hasattr(clause, "equals")}
     return names | {info.id.lower()}
 
 

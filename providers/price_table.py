@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from genai_prices.types import ModelInfo, TieredPrices
-
 from providers.fees import Fees, listed_fees
+from providers.listed_prices.types import ModelInfo, TieredPrices
 
 Price = Decimal | TieredPrices
 _UNITS = {

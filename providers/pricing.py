@@ -17,13 +17,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import Literal, NamedTuple
 
-from genai_prices.types import ModelInfo, TieredPrices
-
 from providers.catalogue import Catalogue, ModelSpec
 from providers.completion import Usage
 from providers.dated_prices import DatedPrice, DatedPrices
 from providers.fees import NO_FEES, fees_of, provider_fees
 from providers.known_models import KnownModels, editions_of, names_with_its_price, table_entry
+from providers.listed_prices.types import ModelInfo, TieredPrices
 from providers.price_rules import PriceRule, apply_rules
 from providers.price_table import (
     BATCH,
@@ -410,6 +409,6 @@ def _own_rates(own: Rates, listed: ListedPrices | None, standard: ListedPrices |
 
 
 def _rate(price: Decimal | TieredPrices) -> Rate:
-    if isinstance(price, TieredPrices):
-        return Rate(price.base, tuple((tier.start, tier.price) for tier in price.tiers))
-    return Rate(price)
+    if isinstance(price, Decimal):
+        return Rate(price)
+    return Rate(price.base, tuple((tier.start, tier.price) for tier in price.tiers))

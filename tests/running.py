@@ -74,6 +74,8 @@ def _migrated() -> Path:
 class Running:
     """``manage.py serve --prepare`` on a database of its own; ``environment`` changes its own."""
 
+    command: tuple[str, ...] = ("manage.py", "serve", "--prepare")
+
     def __init__(self, folder: Path, upstream: str, **environment: str) -> None:
         self.database = folder / "db.sqlite3"
         self.port = free_port()
@@ -97,7 +99,7 @@ class Running:
         # A file, as a pipe that nobody reads would stop the service once it is full.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed once its process has ended
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--prepare"],
+            [sys.executable, *self.command],
             cwd=settings.BASE_DIR,
             env=self._environment,
             stdout=self._log,

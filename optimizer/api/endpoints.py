@@ -5,53 +5,61 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from optimizer.api.anthropic.messages import CountTokensEndpoint, MessagesEndpoint
-from optimizer.api.gemini.embeddings import BatchEmbedEndpoint, EmbedEndpoint
-from optimizer.api.gemini.generate import (
-    CountContentTokensEndpoint,
-    GenerateEndpoint,
-    StreamGenerateEndpoint,
-)
+from django.utils.module_loading import import_string
+
 from optimizer.api.http.endpoint import ApiEndpoint
-from optimizer.api.openai.chat import ChatCompletionsEndpoint
-from optimizer.api.openai.completions.endpoint import CompletionsEndpoint
-from optimizer.api.openai.embeddings import EmbeddingsEndpoint
-from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
-from optimizer.api.openai.specialised.audio import SpeechEndpoint
-from optimizer.api.openai.specialised.images import ImagesEndpoint
-from optimizer.api.openai.specialised.moderations import ModerationsEndpoint
-from optimizer.api.openai.specialised.rerank import RerankEndpoint
-from optimizer.api.relayed.token_counts import CompactEndpoint, InputTokensEndpoint
-from optimizer.api.v1.complete import CompleteEndpoint
 from optimizer.wiring.services import Services
 
-ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
-    "/complete": CompleteEndpoint,
-    "/api/v1/complete": CompleteEndpoint,
-    "/v1/chat/completions": ChatCompletionsEndpoint,
-    "/v1/completions": CompletionsEndpoint,
-    "/v1/responses": ResponsesEndpoint,
-    "/v1/responses/input_tokens": InputTokensEndpoint,
-    "/v1/responses/compact": CompactEndpoint,
-    "/v1/embeddings": EmbeddingsEndpoint,
+_COMPLETE = "optimizer.api.v1.complete.CompleteEndpoint"
+_SPECIALISED = "optimizer.api.openai.specialised"
+_RERANK = f"{_SPECIALISED}.rerank.RerankEndpoint"
+_GEMINI = "optimizer.api.gemini"
+
+# Each is imported with the first request to it: clients of one worker rarely use all APIs.
+ENDPOINTS: Mapping[str, str] = {
+    "/complete": _COMPLETE,
+    "/api/v1/complete": _COMPLETE,
+    "/v1/chat/completions": "optimizer.api.openai.chat.ChatCompletionsEndpoint",
+    "/v1/completions": "optimizer.api.openai.completions.endpoint.CompletionsEndpoint",
+    "/v1/responses": "optimizer.api.openai.responses.endpoint.ResponsesEndpoint",
+    "/v1/responses/input_tokens": "optimizer.api.relayed.token_counts.InputTokensEndpoint",
+    "/v1/responses/compact": "optimizer.api.relayed.token_counts.CompactEndpoint",
+    "/v1/embeddings": "optimizer.api.openai.embeddings.EmbeddingsEndpoint",
     # The tasks whose requests are forms are served by Django.
-    "/v1/images/generations": ImagesEndpoint,
-    "/v1/audio/speech": SpeechEndpoint,
-    "/v1/moderations": ModerationsEndpoint,
-    "/v1/rerank": RerankEndpoint,
-    "/v2/rerank": RerankEndpoint,
-    "/v1/messages": MessagesEndpoint,
-    "/v1/messages/count_tokens": CountTokensEndpoint,
+    "/v1/images/generations": f"{_SPECIALISED}.images.ImagesEndpoint",
+    "/v1/audio/speech": f"{_SPECIALISED}.audio.SpeechEndpoint",
+    "/v1/moderations": f"{_SPECIALISED}.moderations.ModerationsEndpoint",
+    "/v1/rerank": _RERANK,
+    "/v2/rerank": _RERANK,
+    "/v1/messages": "optimizer.api.anthropic.messages.MessagesEndpoint",
+    "/v1/messages/count_tokens": "optimizer.api.anthropic.messages.CountTokensEndpoint",
     # Methods of Gemini's API, whose paths hold the model's name.
-    ":generateContent": GenerateEndpoint,
-    ":streamGenerateContent": StreamGenerateEndpoint,
-    ":countTokens": CountContentTokensEndpoint,
-    ":embedContent": EmbedEndpoint,
-    ":batchEmbedContents": BatchEmbedEndpoint,
+    ":generateContent": f"{_GEMINI}.generate.GenerateEndpoint",
+    ":streamGenerateContent": f"{_GEMINI}.generate.StreamGenerateEndpoint",
+    ":countTokens": f"{_GEMINI}.generate.CountContentTokensEndpoint",
+    ":embedContent": f"{_GEMINI}.embeddings.EmbedEndpoint",
+    ":batchEmbedContents": f"{_GEMINI}.embeddings.BatchEmbedEndpoint",
 }
 
 
+class _Endpoints(dict[str, ApiEndpoint | None]):
+    """The endpoints that were asked for; each is built with ``services`` when it is first."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self._services = services
+
+    def __missing__(self, path: str) -> ApiEndpoint | None:
+        """Build the endpoint; ``None``, which is not kept, if there is none at ``path``."""
+        name = ENDPOINTS.get(path)
+        if name is None:
+            return None
+        endpoint: ApiEndpoint = import_string(name).of(self._services)
+        self[path] = endpoint
+        return endpoint
+
+
 @lru_cache(maxsize=1)
-def endpoints_of(services: Services) -> Mapping[str, ApiEndpoint]:
-    """Return the endpoints by path, built once with the process's ``services``."""
-    return {path: endpoint.of(services) for path, endpoint in ENDPOINTS.items()}
+def endpoints_of(services: Services) -> Mapping[str, ApiEndpoint | None]:
+    """Return the endpoints by path, and ``None`` for other paths."""
+    return _Endpoints(services)

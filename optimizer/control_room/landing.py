@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from optimizer.api.relayed.routes import probe
+from optimizer.api.relayed.probe import probe
 
 _READS = frozenset({"GET", "HEAD"})
 _POLICY = (

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from genai_prices import data_snapshot
-from genai_prices.types import ModelInfo, TieredPrices
+from providers.listed_prices import listed_providers
+from providers.listed_prices.types import ModelInfo, TieredPrices
 
 
 class PriceListError(ValueError):
@@ -42,12 +42,12 @@ def table_prices(models: Iterable[str], at: datetime) -> dict[str, tuple[Decimal
     A model's maker is asked before those who resell it, as the table has it. Prices are USD per
     million tokens, those of short requests.
     """
-    snapshot = data_snapshot.get_snapshot()
+    providers = listed_providers()
     prices = {}
     for model in models:
         name = model.rpartition("/")[2].lower()
-        for provider in snapshot.providers:
-            info = provider.find_model(name, all_providers=snapshot.providers)
+        for provider in providers:
+            info = provider.find_model(name, all_providers=providers)
             pair = None if info is None else _listed(info, at)
             if pair is not None:
                 prices[model] = pair
@@ -57,10 +57,11 @@ def table_prices(models: Iterable[str], at: datetime) -> dict[str, tuple[Decimal
 
 def _listed(info: ModelInfo, at: datetime) -> tuple[Decimal, Decimal] | None:
     listed = info.get_prices(at, {})
-    if listed.input_mtok is None or listed.output_mtok is None:
+    prompt, answer = (getattr(listed, unit, None) for unit in ("input_mtok", "output_mtok"))
+    if prompt is None or answer is None:
         return None
-    return _base(listed.input_mtok), _base(listed.output_mtok)
+    return _base(prompt), _base(answer)
 
 
 def _base(price: Decimal | TieredPrices) -> Decimal:
-    return price.base if isinstance(price, TieredPrices) else price
+    return price if isinstance(price, Decimal) else price.base

@@ -46,7 +46,7 @@ class FastPath:
     """Serves POST requests to the endpoints, by path; ``app`` serves all other requests."""
 
     def __init__(
-        self, app: App, endpoints_of: Callable[[Services], Mapping[str, ApiEndpoint]]
+        self, app: App, endpoints_of: Callable[[Services], Mapping[str, ApiEndpoint | None]]
     ) -> None:
         self._app = app
         self._endpoints_of = endpoints_of
@@ -61,7 +61,7 @@ class FastPath:
         # The gatekeeper sets services only for authenticated paths.
         if (services := scope.get("optimizer.services")) and scope["method"] == "POST":
             endpoints = self._endpoints_of(services)
-            endpoint = endpoints.get(scope["path"]) or endpoints.get(method_of(scope["path"]))
+            endpoint = endpoints[scope["path"]] or endpoints[method_of(scope["path"])]
         if endpoint is None:
             await self._app(scope, receive, send)
             return

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.anthropic.answer import message
@@ -23,6 +23,7 @@ from optimizer.api.compat.chat_endpoint import (
     relayed_headers,
 )
 from optimizer.api.compat.token_counts import TokenCountEndpoint
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet

@@ -60,7 +60,7 @@ async def deferred_reply(
 
 def _endpoint(services: Services, row: DeferredRequest) -> Any:
     endpoints = endpoints_of(services)
-    return endpoints.get(row.path) or endpoints.get(method_of(row.path))
+    return endpoints[row.path] or endpoints[method_of(row.path)]
 
 
 def _error(row: DeferredRequest, endpoint: Any) -> JsonReply:

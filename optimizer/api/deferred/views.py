@@ -11,7 +11,7 @@ from typing import Any
 
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,6 +26,7 @@ from analytics.models import DeferredRequest
 from optimizer.api.compat.acceptance import deferred_body
 from optimizer.api.compat.relay import ALIVE
 from optimizer.api.deferred.results import deferred_reply
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import JsonReply
 from optimizer.api.http.json_out import as_json
 from optimizer.api.http.sse import EventStream, sse_text

@@ -2,44 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import path, register_converter
-from django.urls.converters import PathConverter
+from django.urls import path
 
 from optimizer.api.gemini import views
-from optimizer.api.gemini.paths import METHODS
-
-
-class _ModelPath(PathConverter):
-    """A model's name, up to the method after the last colon."""
-
-    regex = ".+"
-
-
-register_converter(_ModelPath, "gemini_model")
-
-_VIEWS = dict(
-    zip(
-        METHODS,
-        (
-            views.GenerateViewSet,
-            views.StreamGenerateViewSet,
-            views.CountContentTokensViewSet,
-            views.EmbedViewSet,
-            views.BatchEmbedViewSet,
-        ),
-        strict=True,
-    )
-)
-
-method_urlpatterns = [
-    path(
-        f"{resource}/<gemini_model:model>:{method}",
-        view.as_view({"post": "create"}),
-        name=f"gemini-{method}" if resource == "models" else f"gemini-tuned-{method}",
-    )
-    for resource in ("models", "tunedModels")
-    for method, view in _VIEWS.items()
-]
+from optimizer.api.gemini.method_routes import urlpatterns as method_urlpatterns
 
 urlpatterns = [
     *method_urlpatterns,

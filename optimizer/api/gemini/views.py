@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +18,7 @@ from optimizer.api.gemini.generate import (
     StreamGenerateEndpoint,
 )
 from optimizer.api.gemini.model_list import model_body, model_list
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiEndpoint
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.model_list import ModelsViewSet

@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
 from optimizer.api.compat.relay import RelayRules
 from optimizer.api.compat.stream_encoder import stream_summary
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet

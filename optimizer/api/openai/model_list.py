@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from optimizer.api.compat import openapi as documents
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.domain.model_names import AUTO, ModelNames

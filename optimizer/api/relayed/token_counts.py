@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any, Self
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
 from optimizer.api.compat.stored_files import check_files
 from optimizer.api.http.body_reader import InvalidField
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.responses.endpoint import ResponsesEndpoint

@@ -10,13 +10,14 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework.request import Request
 
 from analytics.ledger.sessions import SessionKey
 from analytics.models import DeferredRequest
 from optimizer.api.compat.acceptance import accepted_reply, sent_of
 from optimizer.api.http.delivery import read_delivery
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
     UNSTORABLE,

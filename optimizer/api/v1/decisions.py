@@ -6,12 +6,13 @@ from math import isfinite
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.database.replicas import reading_elsewhere
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.fields import StrictSerializer
 from optimizer.api.http.views import AsyncViewSet, ReportViewSet, client_of, tenant_of
 from optimizer.api.v1.baselines import BASELINE, compared_with

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.quality.feedback import FeedbackResult, feedback_record
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.fields import (
     StrictIntegerField,
     StrictNumberField,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers as s
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -16,6 +16,7 @@ from analytics.database.replicas import reading_elsewhere
 from analytics.models import ApiKey, Budget
 from analytics.reports.own_usage import MOST_DAYS, Owner, own_usage
 from analytics.reports.usage import period_start
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.views import ReportViewSet, client_of
 from optimizer.api.v1.schema import ErrorBody
 from optimizer.budgets.reservations import Budgets

@@ -1,12 +1,9 @@
-"""GET /stats, /providers, /cache/stats, /quality/stats, /insights, /health, /ready and /metrics."""
+"""GET /stats, /providers, /cache/stats, /quality/stats and /insights."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,29 +13,20 @@ from analytics.quality.evidence import evidence_load
 from analytics.quality.feedback import quality_stats
 from analytics.quality.insights import learned_insights
 from analytics.reports.usage import usage_stats
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.views import ReportViewSet, SyncViewSet, tenant_of
 from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import (
     CacheStatsBody,
     ErrorBody,
-    HealthBody,
     InsightsBody,
     ProvidersBody,
     QualityStatsBody,
-    ReadyBody,
     StatsBody,
 )
-from optimizer.monitoring.health import health, readiness
-from optimizer.monitoring.prometheus import CONTENT_TYPE
-from optimizer.wiring.build import get_services
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
-
-
-def available_now(caller: ResilientCaller) -> list[str]:
-    """Return the configured providers whose circuit is not open."""
-    return sorted(name for name in caller.providers if caller.circuit_state(name) != "open")
 
 
 def provider_directory(
@@ -131,46 +119,3 @@ class InsightsViewSet(ReportViewSet):
                 "patterns": learned_insights(evidence),
             }
         )
-
-
-class HealthViewSet(SyncViewSet):
-    """Serves ``GET /health``."""
-
-    @extend_schema(
-        operation_id="health", tags=["reports"], responses={200: HealthBody, 503: HealthBody}
-    )
-    def retrieve(self, request: Request) -> Response:
-        """Return whether the service can answer requests; 503 if it cannot."""
-        services = self.services
-        body = health(
-            available_now(services.caller),
-            silent=services.caller.silence.providers(),
-            journal_backlog=services.ledger.journal_backlog,
-            can_record=services.ledger.health.can_record,
-        )
-        return Response(body, status=200 if body["status"] == "ok" else 503)
-
-
-class ReadyViewSet(SyncViewSet):
-    """Serves ``GET /ready``."""
-
-    @extend_schema(
-        operation_id="ready", tags=["reports"], responses={200: ReadyBody, 503: ReadyBody}
-    )
-    def retrieve(self, request: Request) -> Response:
-        """Return whether this worker accepts requests, for load balancers; 503 if it does not."""
-        services = self.services
-        body = readiness(
-            list(services.registry.providers),
-            ending=services.ending,
-            keys_known=services.api_keys.known,
-            budgets_known=services.budgets.known,
-            records=services.ledger.health,
-        )
-        return Response(body, status=200 if body["status"] == "ready" else 503)
-
-
-@require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
-    """Return the metrics of all workers in the Prometheus text format."""
-    return HttpResponse(get_services().meter.exposition(), content_type=CONTENT_TYPE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers as s
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from analytics.models import RequestRecord
 from analytics.reports.sessions import session_find, session_story
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.views import ReportViewSet, tenant_of
 from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import ErrorBody

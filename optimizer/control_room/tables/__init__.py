@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from optimizer.control_room.tables import (
+from django.contrib.admin import autodiscover
+
+# Before these tables, some of which take the place of Django's own.
+autodiscover()
+
+from optimizer.control_room.tables import (  # noqa: E402
     audit,
     developers,
     experiments,

@@ -8,10 +8,10 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management import call_command
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
-from rich.console import Console
 
 from analytics.access.keys import keys_version
 from analytics.management.teaching import TeachingCommand
@@ -55,6 +55,10 @@ class Command(TeachingCommand):
         "the options below override them."
     )
 
+    # What an operator can set wrong. The others look for mistakes in the code, and would load the
+    # admin with all that it shows into each server; tests run them.
+    requires_system_checks = (Tags.security, Tags.caches, Tags.compatibility, Tags.files)
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options of the command."""
         parser.add_argument("--host", default=settings.HOST, help="address to bind (%(default)s)")
@@ -92,6 +96,7 @@ class Command(TeachingCommand):
                 http="optimizer.server.half_closed:HalfClosedConnection",
                 proxy_headers=False,  # TRUST_PROXY_HEADERS decides which ones are trusted
                 lifespan="on",
+                ws="none",  # no endpoint speaks it
                 timeout_graceful_shutdown=30,
             )
 
@@ -106,45 +111,46 @@ class Command(TeachingCommand):
         return "127.0.0.1"
 
     def _print_summary(self, host: str, port: int) -> None:
-        """Print the version, the providers and the addresses, and which settings are missing."""
-        console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+        """Print the version, the providers and the addresses, and which settings are missing.
+
+        This process is the worker, or the parent of all: a library for output would stay in it.
+        """
+        write, bold, yellow = self.stdout.write, self.style.MIGRATE_LABEL, self.style.WARNING
         catalogue = installed_catalogue()
         environment = environment_with_stored_keys(catalogue)
         configured = configured_names(catalogue, environment)
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
         base = f"http://{shown}:{port}"
-        console.print(f"[bold]AI Cost Optimizer {__version__}[/bold] on {base}")
+        write(f"{bold(f'AI Cost Optimizer {__version__}')} on {base}")
         if configured:
-            console.print(f"  Providers  {', '.join(configured)}")
+            write(f"  Providers  {', '.join(configured)}")
         elif local_enabled(catalogue, environment):
-            console.print(
+            write(
                 "  Provider   local, the embedded SmolLM2-135M: it works, but its answers are poor."
             )
-            console.print(
+            write(
                 "             For better answers set GEMINI_API_KEY, ANTHROPIC_API_KEY, "
                 "OPENROUTER_API_KEY\n             or OPENAI_API_KEY in .env and start again, or "
                 "add a key in the admin."
             )
         else:
-            console.print(
-                "  [yellow]No provider is configured.[/yellow] Set GEMINI_API_KEY, "
+            write(
+                f"  {yellow('No provider is configured.')} Set GEMINI_API_KEY, "
                 "ANTHROPIC_API_KEY, OPENROUTER_API_KEY\n  or OPENAI_API_KEY, or LOCAL_PROVIDER=on, "
                 "or add a key in the admin."
             )
         key_required = settings.AUTH != "off" and (settings.AUTH == "on" or _has_keys())
         if key_required:
-            console.print("  Keys       every request needs one: manage.py keys")
+            write("  Keys       every request needs one: manage.py keys")
         elif not _is_local(host):
-            console.print(
-                "  [yellow]Reachable from the network, and the API requires no key.[/yellow]"
-            )
-        console.print(f"  Admin      {base}/admin/")
-        console.print(f"  API        {base}/docs")
+            write(f"  {yellow('Reachable from the network, and the API requires no key.')}")
+        write(f"  Admin      {base}/admin/")
+        write(f"  API        {base}/docs")
         key = "your api_key" if key_required else "any api_key"
-        console.print(f"  OpenAI     base_url {base}/v1, model auto, {key}")
-        console.print(f"  Anthropic  base_url {base}, model auto, {key}")
-        console.print(f"  Gemini     base_url {base}, model auto, {key}")
-        console.print(
+        write(f"  OpenAI     base_url {base}/v1, model auto, {key}")
+        write(f"  Anthropic  base_url {base}, model auto, {key}")
+        write(f"  Gemini     base_url {base}, model auto, {key}")
+        write(
             f"  Try        curl -s {base}/complete -H 'content-type: application/json' "
             '-d \'{"prompt": "What is the capital of France?"}\''
         )

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
@@ -20,6 +20,7 @@ from optimizer.api.compat.chat_endpoint import (
     answer,
     headers_of_result,
 )
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import ChatRelayRules, OpenAIEndpoint

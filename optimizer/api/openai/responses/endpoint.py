@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any, Self
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat
 from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, Reply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
 from optimizer.api.http.body_reader import BodyReader
+from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.specialised.endpoint import SpecialisedEndpoint
 from optimizer.api.openai.specialised.forms import FormViewSet
