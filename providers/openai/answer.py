@@ -55,6 +55,8 @@ _PLAIN_OUTPUT_DETAILS = frozenset(
         "rejected_prediction_tokens",
     }
 )
+# What gateways and xAI say of a cost beside the usage.
+_BESIDE_USAGE = frozenset({"provider_metadata", "server_side_tool_usage"})
 _PLAIN_MOST = 100_000_000
 _STANDARD_TIERS = (None, "default", "auto")
 _ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
@@ -205,7 +207,7 @@ def plain_usage(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if type(usage) is not dict or not usage.keys() <= _PLAIN_FIELDS:
         return None
-    if body.get("service_tier") not in _STANDARD_TIERS:
+    if body.get("service_tier") not in _STANDARD_TIERS or not _BESIDE_USAGE.isdisjoint(body):
         return None
     within = usage.get("prompt_tokens_details", {})
     out = usage.get("completion_tokens_details", {})
