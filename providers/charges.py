@@ -66,7 +66,7 @@ def reported_tools(reported: Mapping[str, Any]) -> dict[str, Any]:
     return units | {"web_searches": _number(reported.get("num_search_queries"))}
 
 
-def _xai_tools(tools: Mapping[str, Any]) -> dict[str, int]:
+def _xai_tools(tools: Mapping[str, Any]) -> dict[str, Any]:
     counts: dict[str, int] = {}
     for name, times in tools.items():
         name = str(name).lower().removeprefix("server_side_tool_").removesuffix("_calls")

@@ -48,9 +48,9 @@ class Usage:
     are the gigabytes of the containers in which it ran code (xAI: its runs), ``map_prompts``
     whether the answer has sources from Google Maps (0 or 1). ``attachment_searches`` and
     ``search_sources`` are xAI's: searches in attached files, and sources of its live search.
-    ``service_tier``, ``speed`` and ``geography`` name the price variant that served the call, "" for the standard one;
-    ``search_context`` is Perplexity's "low", "medium" or "high". ``reported_cost`` is what
-    the provider says it charged for the whole call, in USD.
+    ``service_tier``, ``speed`` and ``geography`` name the price variant that served the call, ""
+    for the standard one; ``search_context`` is Perplexity's "low", "medium" or "high".
+    ``reported_cost`` is what the provider says it charged for the whole call, in USD.
 
     ``beside`` are calls that the provider made within this one, such as a compaction or an
     image by another model, each with its model, "" for the call's own. Their tokens are not

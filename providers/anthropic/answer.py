@@ -31,6 +31,13 @@ FINISH: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+# Servers that pass on the words of OpenAI's API.
+_OTHER_WORDS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
 # The longest name of a tool, in characters.
 LONGEST_TOOL_NAME = 128
 _MESSAGE_FIELDS = frozenset(
@@ -98,18 +105,22 @@ def read_message(
 
 def finish_reason(reason: str, *, called: bool) -> FinishReason:
     """Return why the answer ended; ``called`` is whether it calls tools of the client."""
+    return FINISH.get(fitting_stop(reason, called=called), "other")
+
+
+def fitting_stop(reason: str, *, called: bool) -> str:
+    """Return this API's word for ``reason`` that agrees with whether tools are called."""
+    reason = _OTHER_WORDS.get(reason, reason)
     if called and reason in {"", "end_turn", "stop_sequence"}:
-        return "tool_calls"
-    if reason == "tool_use" and not called:
-        return "stop"
-    return FINISH.get(reason, "other")
+        return "tool_use"
+    return "end_turn" if reason == "tool_use" and not called else reason
 
 
 def extra_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield what only this wire knows of the whole answer, for clients of this wire."""
     # A stop reason that only this wire knows is passed on unchanged to clients of this wire.
     reason = text_of(body.get("stop_reason"))
-    if reason and reason not in FINISH:
+    if reason and reason not in FINISH and reason not in _OTHER_WORDS:
         yield "stop_reason", reason
     for name, value in body.items():
         if name not in _MESSAGE_FIELDS and value is not None:
@@ -187,8 +198,9 @@ def mend_message(body: dict[str, Any]) -> bool:
         if isinstance(block, dict) and block.get("type") == "tool_use":
             called = True
             changed |= mend_call(block, number)
-    if called and body.get("stop_reason") in (None, "end_turn"):
-        body["stop_reason"] = "tool_use"
+    reason = text_of(body.get("stop_reason"))
+    if (called or reason) and (fitting := fitting_stop(reason, called=called)) != reason:
+        body["stop_reason"] = fitting
         return True
     return changed
 

@@ -16,6 +16,7 @@ from providers.anthropic.answer import (
     arguments_of,
     extra_fields,
     finish_reason,
+    fitting_stop,
     kind_of,
     mend_call,
     text_of,
@@ -133,8 +134,8 @@ class AnthropicStream:
             extra = {**(self._started.extra or {}), **late}
             self._started = Started(self._started.response_id, extra)
             yield self._started
-        if reason == "end_turn" and self._calls:
-            delta["stop_reason"] = reason = "tool_use"
+        if reason and (fitting := fitting_stop(reason, called=bool(self._calls))) != reason:
+            delta["stop_reason"] = reason = fitting
             self.repaired = True
         try:
             yield from self._usage_of(data, ended=True)

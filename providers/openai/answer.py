@@ -20,7 +20,7 @@ from providers.completion import (
     complete_usage,
 )
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
-from providers.openai.repair import FINISH, as_calls, new_call_id
+from providers.openai.repair import as_calls, meaning_of, new_call_id
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
 
@@ -128,7 +128,7 @@ def _choice(provider: str, choice: dict[str, Any], names: CallNames) -> Choice:
     message = choice["message"]
     return Choice(
         parts=tuple(_parts(message, names)),
-        finish_reason=FINISH.get(choice.get("finish_reason") or "", "other"),
+        finish_reason=meaning_of(choice.get("finish_reason")),
         refusal=message.get("refusal") or "",
         logprobs=read_logprobs(choice),
     )

@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,3 +172,27 @@ def test_no_answer_raises_anything_but_a_provider_s_error(body: Any) -> None:
 def test_no_stream_raises_anything_but_a_provider_s_error(messages: list[Any]) -> None:
     with suppress(ProviderError):
         streamed([m for m in messages if isinstance(m, dict)])
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "called"),
+    [
+        ("stop", "end_turn", "tool_use"),
+        ("stop_sequence", "stop_sequence", "tool_use"),
+        ("tool_calls", "end_turn", "tool_use"),
+        ("tool_use", "end_turn", "tool_use"),
+        ("length", "max_tokens", "max_tokens"),
+        ("content_filter", "refusal", "refusal"),
+        ("pause_turn", "pause_turn", "pause_turn"),
+    ],
+)
+def test_an_ending_is_said_in_this_api_s_words(reason: str, said: str, called: str) -> None:
+    text, call = {"type": "text", "text": "Hi"}, {"type": "tool_use", "id": "t", "name": "f"}
+    for block, expected in ((text, said), (call, called)):
+        body = {**MESSAGE, "content": [dict(block)], "stop_reason": reason}
+        mend_message(body)
+        assert body["stop_reason"] == expected
+        end = {"type": "message_delta", "delta": {"stop_reason": reason}}
+        start = {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
+        streamed([start, {"type": "content_block_stop", "index": 0}, end])
+        assert end["delta"] == {"stop_reason": expected}
