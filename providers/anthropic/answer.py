@@ -6,6 +6,7 @@ Wire: https://docs.anthropic.com/en/api/messages
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -134,7 +135,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, list):
         return "".join(map(text_of, value))
     if isinstance(value, Mapping):
-        return text_of(value.get("text"))
+        return text_of(value.get("text", value.get("value")))
     return "" if value is None or isinstance(value, bool) else str(value)
 
 
@@ -187,21 +188,36 @@ def kind_of(block: Mapping[str, Any]) -> str:
 def mend_message(body: dict[str, Any]) -> bool:
     """Mend in ``body`` what no client can read; return whether anything changed.
 
-    A call needs an id and an object as its input, and the ending must say that there are calls.
+    Blocks are objects with a type, and their texts are texts. A call needs an id and an object
+    as its input, and the ending must say that there are calls.
     """
     content = body.get("content")
-    if isinstance(content, str):
-        body["content"] = [{"type": "text", "text": content}]
-        return True
-    changed = called = False
-    for number, block in enumerate(content if isinstance(content, list) else ()):
-        if isinstance(block, dict) and block.get("type") == "tool_use":
+    alone = isinstance(content, (str, dict))
+    blocks = [content] if alone else content if isinstance(content, list) else []
+    whole = [{"type": "text", "text": b} if isinstance(b, str) else b for b in blocks]
+    whole = [block for block in whole if isinstance(block, dict)]
+    changed = alone or len(whole) != len(blocks) or any(map(operator.is_not, whole, blocks))
+    called = False
+    for number, block in enumerate(whole):
+        changed |= _mend_block(block)
+        if block["type"] == "tool_use":
             called = True
             changed |= mend_call(block, number)
+    if changed:
+        body["content"] = whole
     reason = text_of(body.get("stop_reason"))
     if (called or reason) and (fitting := fitting_stop(reason, called=called)) != reason:
         body["stop_reason"] = fitting
         return True
+    return changed
+
+
+def _mend_block(block: dict[str, Any]) -> bool:
+    kind, changed = kind_of(block), False
+    if block.get("type") != kind:
+        block["type"], changed = kind, True
+    if kind in ("text", "thinking") and not isinstance(block.get(kind), str):
+        block[kind], changed = text_of(block.get(kind)), True
     return changed
 
 

@@ -269,7 +269,8 @@ class WireClient(JsonClient, ABC):
                     if mended is not None:
                         yield mended
                 if relays:
-                    repaired = reader.repaired or mended_text
+                    # Data of several lines is legal, and many clients read one line alone.
+                    repaired = reader.repaired or mended_text or (data is not None and "\n" in text)
                     yield Relayed(name, as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")

@@ -99,11 +99,7 @@ class OpenAIStream:
         """
         self.repaired = False
         if chunk is None:
-            self._done = True
-            for index, known in self._choices.items():
-                if not known.finished:
-                    known.finished = True
-                    yield Finished("tool_calls" if known.calls else "other", index)
+            yield from self._end()
             return
         if chunk.get("error"):
             raise upstream_error(self._provider, chunk["error"])
@@ -113,16 +109,29 @@ class OpenAIStream:
             yield Started(
                 response_id if isinstance(response_id, str) else None, about_the_answer(chunk)
             )
-        # The chunk with the usage has no choices.
-        choices = chunk.get("choices") or ()
-        if type(choices) is not list and choices:
-            choices = chunk["choices"] = [choices]
-            self.repaired = True
-        for choice in choices:
+        for choice in self._choices_of(chunk):
             if isinstance(choice, dict):
                 yield from self._choice(choice, chunk)
         if usage := self._usage.add(chunk):
             yield UsageReported(usage)
+
+    def _choices_of(self, chunk: dict[str, Any]) -> list[Any]:
+        """Return the choices of a chunk; the one with the usage has none."""
+        choices = chunk.get("choices")
+        if type(choices) is list:
+            return choices
+        whole = [choices] if choices else []
+        if "choices" in chunk:
+            chunk["choices"], self.repaired = whole, True
+        return whole
+
+    def _end(self) -> Iterator[Event]:
+        """Yield the ends that the server did not say, now that its end marker has arrived."""
+        self._done = True
+        for index, known in self._choices.items():
+            if not known.finished:
+                known.finished = True
+                yield Finished("tool_calls" if known.calls else "other", index)
 
     def _choice(self, choice: dict[str, Any], chunk: dict[str, Any]) -> Iterator[Event]:
         if choice.get("error"):

@@ -196,3 +196,31 @@ def test_an_ending_is_said_in_this_api_s_words(reason: str, said: str, called: s
         start = {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
         streamed([start, {"type": "content_block_stop", "index": 0}, end])
         assert end["delta"] == {"stop_reason": expected}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"type": "text", "text": "Hi"}, "Hi"),
+        ([{"text": "Hi"}], "Hi"),
+        (["H", {"type": "text", "text": [{"text": "i"}]}], "Hi"),
+        ([{"type": "text", "text": {"value": "Hi"}}], "Hi"),
+        ([{"type": "thinking", "thinking": None, "signature": "S"}, {"text": "Hi"}, None], "Hi"),
+    ],
+)
+def test_blocks_of_other_shapes_become_those_of_the_api(content: Any, text: str) -> None:
+    body = {**MESSAGE, "content": content, "stop_reason": "end_turn"}
+    assert mend_message(body)
+    texts = [block["text"] for block in body["content"] if block["type"] == "text"]
+    assert "".join(texts) == text
+    assert all(isinstance(b["thinking"], str) for b in body["content"] if b["type"] == "thinking")
+    assert read(body).text == text
+    assert not mend_message(body)
+
+
+def test_a_delta_without_a_type_is_what_its_field_says() -> None:
+    delta: dict[str, Any] = {"text": "Hi"}
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+    completion = streamed([start, {"type": "content_block_delta", "index": 0, "delta": delta}])
+    assert completion.text == "Hi"
+    assert delta["type"] == "text_delta"

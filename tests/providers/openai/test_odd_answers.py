@@ -317,3 +317,10 @@ def test_calls_with_one_id_are_two_calls() -> None:
     assert (first.name, first.arguments) == ("now", "{}")
     assert (second.name, second.arguments) == ("f", '{"i": 1}')
     assert first.id != second.id
+
+
+def test_choices_that_are_null_are_none() -> None:
+    nothing = {"id": "x", "choices": None}
+    _, repaired = streamed(chunk({"content": "Hi"}), nothing, chunk({}, "stop"))
+    assert nothing["choices"] == []
+    assert repaired == [False, True, False]
