@@ -193,9 +193,9 @@ def mend_message(body: dict[str, Any]) -> bool:
     """
     content = body.get("content")
     alone = isinstance(content, (str, dict))
-    blocks = [content] if alone else content if isinstance(content, list) else []
-    whole = [{"type": "text", "text": b} if isinstance(b, str) else b for b in blocks]
-    whole = [block for block in whole if isinstance(block, dict)]
+    blocks: list[Any] = [content] if alone else content if isinstance(content, list) else []
+    shaped = ({"type": "text", "text": b} if isinstance(b, str) else b for b in blocks)
+    whole = [block for block in shaped if isinstance(block, dict)]
     changed = alone or len(whole) != len(blocks) or any(map(operator.is_not, whole, blocks))
     called = False
     for number, block in enumerate(whole):

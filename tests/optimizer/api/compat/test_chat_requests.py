@@ -187,7 +187,7 @@ async def test_a_message_of_several_lines_is_passed_on_in_one(
     fakes["openrouter"].always(Reply(chunks=[f"{lines}\ndata: [DONE]\n\n".encode()]))
     body = {"model": "z-ai/glm-5.3-flash", "messages": [HELLO]}
     (told,) = await events_of(client, "/v1/chat/completions", body)
-    assert told["choices"] == [choice]
+    assert told["choices"] == chunk["choices"]
 
 
 async def test_the_sdk_reads_a_streamed_call_without_arguments(
