@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -21,12 +21,13 @@ _PRICED_TIERS = frozenset({"flex", "priority", "fast", "ultrafast", "batch", "pr
 _BOUGHT_AHEAD = frozenset({"scale", "reserved", "provisioned_throughput"})
 _GLOBAL = frozenset({"global", "not_available"})
 _XAI_TOOLS = ("server_side_tool_usage_details", "server_side_tool_usage")
-# xAI's names of the tools that have a fee, by the unit that it is counted in:
-# https://docs.x.ai/developers/pricing
+# xAI's names of the tools that have a fee, by the unit that it is counted in; before them may
+# stand "SERVER_SIDE_TOOL_", and after them "_calls": https://docs.x.ai/developers/pricing
 _XAI_UNITS = {
-    "web_searches": ("web_search_calls", "x_search_calls", "web_search", "x_search"),
-    "file_searches": ("file_search_calls", "file_search", "collections_search"),
-    "code_sessions": ("code_interpreter_calls", "code_interpreter", "code_execution"),
+    "web_searches": ("web_search", "x_search", "image_search"),
+    "file_searches": ("file_search", "collections_search"),
+    "code_sessions": ("code_interpreter", "code_execution"),
+    "attachment_searches": ("document_search", "attachment_search"),
 }
 _GIGABYTES = {"1g": 1, "4g": 4, "16g": 16, "64g": 64}
 
@@ -57,15 +58,22 @@ def reported_tools(reported: Mapping[str, Any]) -> dict[str, Any]:
     tools = reported.get("server_tool_use")
     if tools and isinstance(tools, Mapping):
         return {"web_searches": _number(tools.get("web_search_requests"))}
+    units = {"search_sources": _number(reported.get("num_sources_used"))}
     for name in _XAI_TOOLS:
         tools = reported.get(name)
         if tools and isinstance(tools, Mapping):
-            return {unit: _sum(tools, names) for unit, names in _XAI_UNITS.items()}
-    return {"web_searches": _number(reported.get("num_search_queries"))}
+            return units | _xai_tools(tools)
+    return units | {"web_searches": _number(reported.get("num_search_queries"))}
 
 
-def _sum(tools: Mapping[str, Any], names: Iterable[str]) -> int:
-    return sum(_number(tools.get(name)) for name in names)
+def _xai_tools(tools: Mapping[str, Any]) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    for name, times in tools.items():
+        name = str(name).lower().removeprefix("server_side_tool_").removesuffix("_calls")
+        for unit, names in _XAI_UNITS.items():
+            if name in names:
+                counts[unit] = counts.get(unit, 0) + _number(times)
+    return counts
 
 
 def _number(value: Any) -> int:
@@ -86,6 +94,9 @@ def with_hosted_tools(usage: Usage, body: Mapping[str, Any]) -> Usage:
     whole = response if isinstance(response, Mapping) else body
     if "tool_usage" in whole and (images := _image_model_call(whole)):
         usage = replace(usage, beside=(*usage.beside, images))
+    tools = whole.get("server_side_tool_usage")
+    if tools and isinstance(tools, Mapping) and not usage.has_fees:
+        usage = replace(usage, **_xai_tools(tools))
     output = whole.get("output")
     if not isinstance(output, list):
         return usage
@@ -179,13 +190,16 @@ def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
 
     It is the one that the answer names: a provider may serve another than was asked for.
     Gemini says ``serviceTier`` (https://github.com/vercel/ai/pull/15488), Vertex
-    ``trafficType`` (https://github.com/theopenco/llmgateway/pull/2549).
+    ``trafficType`` (https://github.com/theopenco/llmgateway/pull/2549), or ``traffic_type``
+    within ``extra_properties`` on OpenAI's wires.
     """
     for value in (
         tier,
         reported.get("service_tier"),
         reported.get("serviceTier"),
         reported.get("trafficType"),
+        reported.get("traffic_type"),
+        _traffic_type(reported),
     ):
         if value and isinstance(value, str):
             name = value.lower().removeprefix("service_tier_").removeprefix("on_demand_")
@@ -195,9 +209,34 @@ def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
     return ""
 
 
+def _traffic_type(reported: Mapping[str, Any]) -> Any:
+    extra = reported.get("extra_properties")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    return google.get("traffic_type") if isinstance(google, Mapping) else None
+
+
 def with_tier(usage: Usage, tier: str) -> Usage:
     """Return ``usage`` with the service tier beside it, unless it names one itself."""
     return usage if usage.service_tier else replace(usage, service_tier=tier)
+
+
+def gateway_cost(body: Mapping[str, Any]) -> Any:
+    """Return what a gateway says beside the usage that it charged, ``None`` if it does not.
+
+    Vercel's: https://github.com/earendil-works/pi/pull/6881
+    """
+    about = body.get("provider_metadata")
+    gateway = about.get("gateway") if isinstance(about, Mapping) else None
+    return gateway.get("cost") if isinstance(gateway, Mapping) else None
+
+
+def cost_in_headers(headers: Mapping[str, str]) -> Decimal | None:
+    """Return what LiteLLM's proxy charged for a whole answer, ``None`` if it does not say.
+
+    It says zero of models that it has no price of: https://docs.litellm.ai/docs/proxy/cost_tracking
+    """
+    cost = headers.get("x-litellm-response-cost")
+    return None if cost is None else usd(cost) or None
 
 
 def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:

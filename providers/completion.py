@@ -46,10 +46,11 @@ class Usage:
     ``web_searches`` and ``file_searches`` are those that the provider ran for the model, and
     ``preview_searches`` those of the former that OpenAI's earlier tool made. ``code_sessions``
     are the gigabytes of the containers in which it ran code (xAI: its runs), ``map_prompts``
-    whether the answer has sources from Google Maps (0 or 1). ``service_tier``, ``speed`` and
-    ``geography`` name the price variant that served the call, "" for the standard one;
-    ``search_context`` is Perplexity's "low", "medium" or "high". ``reported_cost`` is what
-    the provider says it charged for the whole call, in USD.
+    whether the answer has sources from Google Maps (0 or 1). ``attachment_searches`` and
+    ``search_sources`` are xAI's: searches in attached files, and sources of its live search.
+    ``service_tier``, ``speed`` and ``geography`` name the price variant that served the call, ""
+    for the standard one; ``search_context`` is Perplexity's "low", "medium" or "high".
+    ``reported_cost`` is what the provider says it charged for the whole call, in USD.
 
     ``beside`` are calls that the provider made within this one, such as a compaction or an
     image by another model, each with its model, "" for the call's own. Their tokens are not
@@ -81,6 +82,8 @@ class Usage:
     code_sessions: int = 0
     map_prompts: int = 0
     preview_searches: int = 0
+    attachment_searches: int = 0
+    search_sources: int = 0
     video_output_tokens: int = 0
     geography: str = ""
     beside: tuple[tuple[str, Usage], ...] = ()
@@ -95,6 +98,8 @@ class Usage:
             or self.file_searches
             or self.code_sessions
             or self.map_prompts
+            or self.attachment_searches
+            or self.search_sources
             or self.units
         )
 

@@ -12,8 +12,8 @@ from providers.units import UNIT_PRICES, UnitPrices, is_image_price, unit_prices
 
 _ZERO = Decimal(0)
 FEE_UNITS = (
-    "web_searches", "preview_searches", "file_searches", "code_sessions", "map_prompts", "requests",
-    *UNIT_PRICES,
+    "web_searches", "preview_searches", "file_searches", "code_sessions", "map_prompts",
+    "attachment_searches", "search_sources", "requests", *UNIT_PRICES,
 )  # fmt: skip
 """Units of a catalogue's price that are fees, in USD per thousand, and those of
 :mod:`providers.units`."""
@@ -34,6 +34,8 @@ class Fees:
     code_sessions: Decimal | None = None
     map_prompts: Decimal | None = None
     preview_searches: Decimal | None = None
+    attachment_searches: Decimal | None = None
+    search_sources: Decimal | None = None
     units: UnitPrices | None = None
 
     def cost(self, usage: Usage) -> Decimal:
@@ -44,6 +46,8 @@ class Fees:
         total += (self.file_searches or _ZERO) * usage.file_searches
         total += (self.code_sessions or _ZERO) * usage.code_sessions
         total += (self.map_prompts or _ZERO) * usage.map_prompts
+        total += (self.attachment_searches or _ZERO) * usage.attachment_searches
+        total += (self.search_sources or _ZERO) * usage.search_sources
         if self.requests is not None:
             total += self.requests.get(usage.search_context, self.requests[""])
         total /= 1000
@@ -59,6 +63,10 @@ class Fees:
             return True
         if usage.map_prompts and self.map_prompts is None:
             return True
+        if usage.attachment_searches and self.attachment_searches is None:
+            return True
+        if usage.search_sources and self.search_sources is None:
+            return True
         return bool(usage.file_searches) and self.file_searches is None
 
 
@@ -66,7 +74,8 @@ NO_FEES = Fees()
 # For models whose entry in the price table names no fee. Sources:
 # https://platform.claude.com/docs/en/about-claude/pricing (web search; web fetch is free),
 # https://developers.openai.com/api/docs/pricing (a container of 1 GB for 20 minutes),
-# https://docs.x.ai/developers/pricing (a run of code),
+# https://docs.x.ai/developers/pricing (a run of code, a search in attached files),
+# https://docs.x.ai/docs/guides/live-search (a source, while there was this search),
 # https://ai.google.dev/gemini-api/docs/pricing (grounding with Google Maps)
 _PROVIDER_FEES = {
     "anthropic": Fees(web_searches=Decimal(10)),
@@ -74,7 +83,13 @@ _PROVIDER_FEES = {
         web_searches=Decimal(10), file_searches=Decimal("2.5"), code_sessions=Decimal(30)
     ),
     "google": Fees(map_prompts=Decimal(14)),
-    "x-ai": Fees(web_searches=Decimal(5), file_searches=Decimal("2.5"), code_sessions=Decimal(5)),
+    "x-ai": Fees(
+        web_searches=Decimal(5),
+        file_searches=Decimal("2.5"),
+        code_sessions=Decimal(5),
+        attachment_searches=Decimal(10),
+        search_sources=Decimal(25),
+    ),
 }
 # Models whose fees are others than their provider's usual ones, by the beginning of their name.
 _MODEL_FEES = {
@@ -132,6 +147,8 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: TablePrices) -> Fees:
         usual.code_sessions,
         usual.map_prompts,
         usual.preview_searches,
+        usual.attachment_searches,
+        usual.search_sources,
         _listed_units(prices),
     )
     return NO_FEES if fees == NO_FEES else fees
@@ -158,6 +175,8 @@ def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
         code_sessions=price.get("code_sessions", usual.code_sessions),
         map_prompts=price.get("map_prompts", usual.map_prompts),
         preview_searches=price.get("preview_searches", usual.preview_searches),
+        attachment_searches=price.get("attachment_searches", usual.attachment_searches),
+        search_sources=price.get("search_sources", usual.search_sources),
         requests={"": price["requests"]} if "requests" in price else usual.requests,
         units=unit_prices_of(price) or usual.units,
     )

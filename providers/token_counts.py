@@ -34,8 +34,12 @@ _TOTAL = ("total_tokens", "totalTokenCount", "totalTokens", "total_token_count")
 # OpenAI's transcriptions have the last of them.
 _INPUT_DETAILS = (
     "prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details",
+    "promptTokensDetails", "inputTokensDetails",
 )  # fmt: skip
-_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
+_OUTPUT_DETAILS = (
+    "completion_tokens_details", "output_tokens_details", "completionTokensDetails",
+    "outputTokensDetails",
+)  # fmt: skip
 # With these names, the cached tokens are counted beside the input, not within it.
 _READ_BESIDE = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
 _WRITTEN_BESIDE = (
@@ -43,11 +47,26 @@ _WRITTEN_BESIDE = (
     "cacheWriteInputTokens",
     "cacheWriteInputTokenCount",
 )
-# DeepSeek's name, Moonshot's, then Mistral's: https://api-docs.deepseek.com/guides/kv_cache
-_READ_WITHIN = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+# DeepSeek's name, Moonshot's, Mistral's (https://api-docs.deepseek.com/guides/kv_cache), then
+# those of gateways and SDKs.
+_READ_WITHIN = (
+    "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_tokens",
+    "cached_input_tokens", "input_cached_tokens", "cached_prompt_tokens",
+    "cached_prompt_text_tokens", "prompt_cached_tokens", "cachedInputTokens", "cachedTokens",
+)  # fmt: skip
+# The names among the details of the input.
+_READ_OF_DETAILS = (
+    "cached_tokens", "cachedTokens", "cache_read_tokens", "cached_read_tokens",
+    "cache_read_input_tokens", "prompt_cache_hit_tokens",
+)  # fmt: skip
 # Qwen's name is Anthropic's, but stands among the details of the input, and within it:
 # https://www.alibabacloud.com/help/en/model-studio/context-cache
-_WRITTEN_WITHIN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+_WRITTEN_WITHIN = (
+    "cache_write_tokens", "cache_creation_tokens", "cached_write_tokens",
+    "cache_creation_input_tokens",
+)  # fmt: skip
+_WRITTEN_BY_NAME = ("cache_write_tokens", "cache_creation_tokens")
+_REASONING = ("reasoning_tokens", "reasoningTokens")
 # What was written to the cache by its age, where Anthropic, Qwen and LiteLLM say it.
 _WRITTEN_BY_AGE = ("cache_creation", "cache_creation_token_details")
 
@@ -102,15 +121,20 @@ def _part(reported: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any
 def _openai_and_anthropic_counts(reported: Mapping[str, Any]) -> Counts:
     within, out = _part(reported, _INPUT_DETAILS), _part(reported, _OUTPUT_DETAILS)
     tokens_in = _first(reported, _INPUT)
-    read = _first(within, ("cached_tokens",)) or _first(reported, _READ_WITHIN)
+    read_within = _first(within, _READ_OF_DETAILS) if within else None
+    read = read_within or _first(reported, _READ_WITHIN)
     written, hour = _written(within) if within else (None, None)
+    written = written or _first(reported, _WRITTEN_BY_NAME)
     read_beside, written_beside = _first(reported, _READ_BESIDE), _first(reported, _WRITTEN_BESIDE)
     by_age, of_an_hour = _written_by_age(reported)
     hour = of_an_hour or hour
     written_beside = written_beside or by_age
     if read_beside is not None or written_beside is not None:
-        # Some servers say OpenAI's prompt_tokens, which include the cached ones, and add these.
-        if tokens_in is not None and not _first(reported, ("prompt_tokens",)):
+        # Some servers say OpenAI's counts, which include the cached tokens, and add these.
+        includes = _first(reported, ("prompt_tokens",)) or (
+            read_within is not None and _adds_up(reported)
+        )
+        if tokens_in is not None and not includes:
             tokens_in += (read_beside or 0) + (written_beside or 0)
         read, written = read or read_beside, written or written_beside
     if tokens_in is None and reported.get("prompt_cache_miss_tokens") is not None:
@@ -123,12 +147,18 @@ def _openai_and_anthropic_counts(reported: Mapping[str, Any]) -> Counts:
         "read": read,
         "written": written,
         "hour": hour,
-        "reasoning": _first(out, ("reasoning_tokens", "thinking_tokens"))
-        or _first(reported, ("reasoning_tokens",)),
+        "reasoning": _first(out, (*_REASONING, "thinking_tokens")) or _first(reported, _REASONING),
         "citations": _first(reported, ("citation_tokens",)),
         **(_input_media(within) if within else _NO_INPUT_MEDIA),
         **(_output_media(out) if out else _NO_OUTPUT_MEDIA),
     }
+
+
+def _adds_up(reported: Mapping[str, Any]) -> bool:
+    """Return whether input and output are the whole total: nothing is counted beside them."""
+    counts = (_first(reported, names) for names in (_INPUT, _OUTPUT, _TOTAL))
+    tokens_in, tokens_out, total = counts
+    return bool(total) and total == (tokens_in or 0) + (tokens_out or 0)
 
 
 def _written(within: Mapping[str, Any]) -> tuple[int | None, int | None]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from providers.charges import (
     amount,
+    gateway_cost,
     reported_cost,
     reported_tools,
     served_geography,
@@ -28,7 +29,7 @@ from providers.token_counts import Counts, count, token_counts
 _NAMES = (
     "usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics", "billed_units",
 )  # fmt: skip
-_AROUND = ("x_groq", "message", "delta", "response", "meta", "usage")
+_AROUND = ("x_groq", "message", "delta", "response", "meta")
 # More than any model thinks: such a total is a mistake.
 _MOST_THOUGHTS = 300_000
 _CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
@@ -40,6 +41,7 @@ _TOOLS = frozenset(
         "server_side_tool_usage",
         "server_side_tool_usage_details",
         "num_search_queries",
+        "num_sources_used",
     }
 )
 
@@ -47,7 +49,7 @@ _TOOLS = frozenset(
 def read_usage(body: Mapping[str, Any]) -> Usage | None:
     """Return the usage that an answer, whole or one event of it, reports; ``None`` if none."""
     usage = body.get("usage")
-    if usage and isinstance(usage, Mapping):
+    if usage and isinstance(usage, Mapping) and "provider_metadata" not in body:
         # This is where it stands in all but a few answers.
         complete = read_report(usage, body.get("service_tier"))
         if complete is not None and not complete.unreported:
@@ -83,6 +85,10 @@ def _reports(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                     for report in value if isinstance(value, list) else (value,):
                         if isinstance(report, Mapping):
                             yield report
+                            if isinstance(billed := report.get("billed_units"), Mapping):
+                                yield billed
+                if (cost := gateway_cost(inner)) is not None:
+                    yield {"cost": cost}
 
 
 class UsageOfStream:

@@ -6,6 +6,7 @@ Wire: https://docs.anthropic.com/en/api/messages
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,13 @@ FINISH: dict[str, FinishReason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
+}
+# Servers that pass on the words of OpenAI's API.
+_OTHER_WORDS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
 }
 # The longest name of a tool, in characters.
 LONGEST_TOOL_NAME = 128
@@ -98,18 +106,22 @@ def read_message(
 
 def finish_reason(reason: str, *, called: bool) -> FinishReason:
     """Return why the answer ended; ``called`` is whether it calls tools of the client."""
+    return FINISH.get(fitting_stop(reason, called=called), "other")
+
+
+def fitting_stop(reason: str, *, called: bool) -> str:
+    """Return this API's word for ``reason`` that agrees with whether tools are called."""
+    reason = _OTHER_WORDS.get(reason, reason)
     if called and reason in {"", "end_turn", "stop_sequence"}:
-        return "tool_calls"
-    if reason == "tool_use" and not called:
-        return "stop"
-    return FINISH.get(reason, "other")
+        return "tool_use"
+    return "end_turn" if reason == "tool_use" and not called else reason
 
 
 def extra_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield what only this wire knows of the whole answer, for clients of this wire."""
     # A stop reason that only this wire knows is passed on unchanged to clients of this wire.
     reason = text_of(body.get("stop_reason"))
-    if reason and reason not in FINISH:
+    if reason and reason not in FINISH and reason not in _OTHER_WORDS:
         yield "stop_reason", reason
     for name, value in body.items():
         if name not in _MESSAGE_FIELDS and value is not None:
@@ -123,7 +135,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, list):
         return "".join(map(text_of, value))
     if isinstance(value, Mapping):
-        return text_of(value.get("text"))
+        return text_of(value.get("text", value.get("value")))
     return "" if value is None or isinstance(value, bool) else str(value)
 
 
@@ -176,20 +188,36 @@ def kind_of(block: Mapping[str, Any]) -> str:
 def mend_message(body: dict[str, Any]) -> bool:
     """Mend in ``body`` what no client can read; return whether anything changed.
 
-    A call needs an id and an object as its input, and the ending must say that there are calls.
+    Blocks are objects with a type, and their texts are texts. A call needs an id and an object
+    as its input, and the ending must say that there are calls.
     """
     content = body.get("content")
-    if isinstance(content, str):
-        body["content"] = [{"type": "text", "text": content}]
-        return True
-    changed = called = False
-    for number, block in enumerate(content if isinstance(content, list) else ()):
-        if isinstance(block, dict) and block.get("type") == "tool_use":
+    alone = isinstance(content, (str, dict))
+    blocks: list[Any] = [content] if alone else content if isinstance(content, list) else []
+    shaped = ({"type": "text", "text": b} if isinstance(b, str) else b for b in blocks)
+    whole = [block for block in shaped if isinstance(block, dict)]
+    changed = alone or len(whole) != len(blocks) or any(map(operator.is_not, whole, blocks))
+    called = False
+    for number, block in enumerate(whole):
+        changed |= _mend_block(block)
+        if block["type"] == "tool_use":
             called = True
             changed |= mend_call(block, number)
-    if called and body.get("stop_reason") in (None, "end_turn"):
-        body["stop_reason"] = "tool_use"
+    if changed:
+        body["content"] = whole
+    reason = text_of(body.get("stop_reason"))
+    if (called or reason) and (fitting := fitting_stop(reason, called=called)) != reason:
+        body["stop_reason"] = fitting
         return True
+    return changed
+
+
+def _mend_block(block: dict[str, Any]) -> bool:
+    kind, changed = kind_of(block), False
+    if block.get("type") != kind:
+        block["type"], changed = kind, True
+    if kind in ("text", "thinking") and not isinstance(block.get(kind), str):
+        block[kind], changed = text_of(block.get(kind)), True
     return changed
 
 

@@ -16,6 +16,7 @@ from providers.anthropic.answer import (
     arguments_of,
     extra_fields,
     finish_reason,
+    fitting_stop,
     kind_of,
     mend_call,
     text_of,
@@ -47,6 +48,12 @@ _STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+_DELTAS = (
+    ("text", "text_delta"),
+    ("partial_json", "input_json_delta"),
+    ("thinking", "thinking_delta"),
+    ("signature", "signature_delta"),
+)
 _KNOWN_BLOCKS = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 _NO_NAMES = MessageCallNames()
 
@@ -133,8 +140,8 @@ class AnthropicStream:
             extra = {**(self._started.extra or {}), **late}
             self._started = Started(self._started.response_id, extra)
             yield self._started
-        if reason == "end_turn" and self._calls:
-            delta["stop_reason"] = reason = "tool_use"
+        if reason and (fitting := fitting_stop(reason, called=bool(self._calls))) != reason:
+            delta["stop_reason"] = reason = fitting
             self.repaired = True
         try:
             yield from self._usage_of(data, ended=True)
@@ -181,7 +188,7 @@ class AnthropicStream:
             yield ToolArguments(call.number, json.dumps(block["input"]))
 
     def _delta(self, index: int, delta: dict[str, Any]) -> Iterator[Event]:
-        kind = delta.get("type")
+        kind = self._kind_of_delta(delta)
         if index in self._foreign:
             if kind == "input_json_delta":
                 pieces = self._foreign_json.setdefault(index, [])
@@ -200,6 +207,14 @@ class AnthropicStream:
             yield ThinkingDelta(signature=text_of(delta.get("signature")), block=index)
         elif kind is not None:
             yield OpaqueBlock("anthropic", delta, attached=True)
+
+    def _kind_of_delta(self, delta: dict[str, Any]) -> Any:
+        """Return the type of a delta, also where the server left it out."""
+        if "type" not in delta:
+            kinds = (kind for name, kind in _DELTAS if name in delta)
+            if (kind := next(kinds, None)) is not None:
+                delta["type"], self.repaired = kind, True
+        return delta.get("type")
 
     def _mend_text(self, delta: dict[str, Any], name: str) -> None:
         if not isinstance(delta.get(name), str):

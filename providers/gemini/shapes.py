@@ -56,6 +56,8 @@ def _mend_part(part: dict[str, Any]) -> bool:
         del part["thoughtSignature"]
         changed = True
     call = part.get("functionCall")
+    if isinstance(call, dict) and call.get("args", call) is None:
+        call["args"], changed = {}, True
     if isinstance(call, dict) and isinstance(call.get("args"), str):
         arguments = _object(call["args"])
         if arguments is not None:
@@ -76,7 +78,7 @@ def _text(value: Any) -> str:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(text or "{}")
+        value = json.loads(text.strip() or "{}")
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

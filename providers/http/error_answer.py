@@ -16,8 +16,10 @@ from providers.errors import (
     error_for_status,
 )
 from providers.http.header_values import retry_after_seconds
+from providers.http.retry_hints import hinted_wait
 from providers.http.transport import was_sent
 
+_TOO_MANY = 429
 _LONGEST_WORDS = 500
 _LONGEST_BODY = 256 * 1024
 # A shorter key is no secret; it may be part of any word.
@@ -45,13 +47,10 @@ def read_error(
     ``secrets``.
     """
     error = error_for_status(provider, status, retry_after=retry_after_seconds(headers))
-    if len(raw) > _LONGEST_BODY or any(holds_key(key, raw) for key in secrets):
-        return error
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        return error
-    if not isinstance(body, dict):
+    body = _json(raw)
+    if status == _TOO_MANY and error.retry_after is None:
+        error.retry_after = hinted_wait(headers, body)
+    if not isinstance(body, dict) or any(holds_key(key, raw) for key in secrets):
         return error
     if reported := body.get("error"):
         error.body = body
@@ -61,6 +60,13 @@ def read_error(
         # servers that validate with pydantic ("detail", also a list of mistakes).
         error.words = _words(body.get("message") or _first(body.get("detail")))
     return error
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw) if len(raw) <= _LONGEST_BODY else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def holds_key(api_key: str, raw: bytes) -> bool:

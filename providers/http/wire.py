@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from providers.assembly import CompletionBuilder, completion_events
-from providers.charges import with_tier
+from providers.charges import cost_in_headers, with_tier
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.errors import (
@@ -146,6 +146,10 @@ class WireClient(JsonClient, ABC):
         if tier := self._tier_in(whole.headers):
             usage = with_tier(completion.usage, tier)
             completion = changed(completion, usage=usage)
+        cost = cost_in_headers(whole.headers)
+        if cost is not None and completion.usage.reported_cost is None:
+            usage = changed(completion.usage, reported_cost=cost)
+            completion = changed(completion, usage=usage)
         self._must_have_text(request, completion)
         if body is not None and wire is not None:
             headers = client_headers(whole.raw_headers)
@@ -265,7 +269,8 @@ class WireClient(JsonClient, ABC):
                     if mended is not None:
                         yield mended
                 if relays:
-                    repaired = reader.repaired or mended_text
+                    # Data of several lines is legal, and many clients read one line alone.
+                    repaired = reader.repaired or mended_text or (data is not None and "\n" in text)
                     yield Relayed(name, as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")

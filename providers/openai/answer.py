@@ -20,7 +20,7 @@ from providers.completion import (
     complete_usage,
 )
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
-from providers.openai.repair import FINISH, as_calls, new_call_id
+from providers.openai.repair import as_calls, meaning_of, new_call_id
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
 
@@ -55,6 +55,8 @@ _PLAIN_OUTPUT_DETAILS = frozenset(
         "rejected_prediction_tokens",
     }
 )
+# What gateways and xAI say of a cost beside the usage.
+_BESIDE_USAGE = frozenset({"provider_metadata", "server_side_tool_usage"})
 _PLAIN_MOST = 100_000_000
 _STANDARD_TIERS = (None, "default", "auto")
 _ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
@@ -126,7 +128,7 @@ def _choice(provider: str, choice: dict[str, Any], names: CallNames) -> Choice:
     message = choice["message"]
     return Choice(
         parts=tuple(_parts(message, names)),
-        finish_reason=FINISH.get(choice.get("finish_reason") or "", "other"),
+        finish_reason=meaning_of(choice.get("finish_reason")),
         refusal=message.get("refusal") or "",
         logprobs=read_logprobs(choice),
     )
@@ -205,7 +207,7 @@ def plain_usage(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if type(usage) is not dict or not usage.keys() <= _PLAIN_FIELDS:
         return None
-    if body.get("service_tier") not in _STANDARD_TIERS:
+    if body.get("service_tier") not in _STANDARD_TIERS or not _BESIDE_USAGE.isdisjoint(body):
         return None
     within = usage.get("prompt_tokens_details", {})
     out = usage.get("completion_tokens_details", {})

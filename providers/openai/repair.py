@@ -21,18 +21,32 @@ FINISH: dict[str, FinishReason] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
-    # Servers that pass on the words of another API.
+    # Servers that pass on the words of another API, in any case.
     "eos": "stop",
+    "eos_token": "stop",
     "end_turn": "stop",
     "stop_sequence": "stop",
+    "complete": "stop",
     "max_tokens": "length",
+    "max_output_tokens": "length",
     "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_call": "tool_calls",
     "tool_use": "tool_calls",
     "safety": "content_filter",
+    "refusal": "content_filter",
+    "sensitive": "content_filter",
 }
+# What has a word in this API.
+_SAID = frozenset({"stop", "length", "content_filter"})
 _USUAL_ENDINGS = ("stop", "length")
 _USUAL_FIELDS = frozenset({"role", "content", "refusal"})
 _REASONING_KINDS = frozenset({"thinking", "reasoning"})
+
+
+def meaning_of(reason: Any) -> FinishReason:
+    """Return the common word for a finish reason, whichever API's word it is."""
+    return FINISH.get(reason.lower(), "other") if isinstance(reason, str) else "other"
 
 
 def _needs_nothing(choices: Any) -> bool:
@@ -91,22 +105,27 @@ def _repair_choice(choice: dict[str, Any], position: int) -> bool:
         legacy["arguments"], changed = arguments_text(legacy.get("arguments")) or "{}", True
     reason = choice.get("finish_reason")
     fitting = fitting_finish(reason, message)
+    if fitting == "":
+        fitting = "stop"
     if fitting != reason:
         choice["finish_reason"], changed = fitting, True
     return changed
 
 
 def fitting_finish(reason: Any, message: dict[str, Any]) -> str | None:
-    """Return the finish reason that agrees with what is in ``message``."""
+    """Return this API's word for ``reason`` that agrees with what is in ``message``.
+
+    A word that no API is known to use stays as it is, unless tools are called.
+    """
     if reason is not None and not isinstance(reason, str):
         reason = "stop"
     calls, legacy = message.get("tool_calls"), message.get("function_call")
-    meaning = FINISH.get(reason or "", "other")
-    if (calls or legacy) and meaning in {"stop", "other"}:
+    meaning = meaning_of(reason)
+    if (calls or legacy) and meaning in {"stop", "other", "tool_calls"}:
         return "tool_calls" if calls else "function_call"
-    if meaning == "tool_calls" and not (calls or legacy):
+    if meaning == "tool_calls":
         return "stop"
-    return reason
+    return meaning if meaning in _SAID else reason
 
 
 def repair_content(message: dict[str, Any]) -> bool:
@@ -165,17 +184,19 @@ def as_calls(calls: Any) -> Iterator[dict[str, Any]]:
 
 def _repair_calls(message: dict[str, Any], calls: Any) -> bool:
     given = list(as_calls(calls))
-    changed = False
+    changed, ids = False, set()
     for call in given:
         changed |= repair_call(call)
         if call.get("type") == "custom":
             continue
-        if not call["function"].get("arguments"):
+        if says_nothing(call["function"].get("arguments") or ""):
             call["function"]["arguments"], changed = "{}", True
         if not isinstance(call.get("type"), str):
             call["type"], changed = "function", True
-        if not isinstance(call.get("id"), str) or not call["id"]:
+        # By its id, a call is told from the others when its result comes.
+        if not isinstance(call.get("id"), str) or not call["id"] or call["id"] in ids:
             call["id"], changed = new_call_id(), True
+        ids.add(call["id"])
     # A call that names no tool is of no use to anybody.
     usable = [call for call in given if _names_a_tool(call)]
     if usable != calls:
@@ -202,6 +223,11 @@ def repair_call(call: dict[str, Any]) -> bool:
         if value is not None and type(value) is not str:
             function[name], changed = mended(value), True
     return changed
+
+
+def says_nothing(arguments: str) -> bool:
+    """Return whether this text stands for no arguments: it is blank, or JSON's null."""
+    return arguments.strip() in ("", "null")
 
 
 def arguments_text(arguments: Any) -> str:

@@ -5,6 +5,7 @@ Wire: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +107,12 @@ class ResponsesStream:
             yield ThinkingDelta(text, block=_number(place))
         elif kind == "response.function_call_arguments.delta" and place in self._calls:
             self._arguments.setdefault(place, []).append(text)
+            yield ToolArguments(self._calls[place], text)
+        elif kind == "response.custom_tool_call_input.delta" and place in self._calls:
+            # The plain text is told as the JSON that it becomes when the item is done.
+            sent = self._arguments.setdefault(place, [])
+            text = ("" if sent else '{"input": "') + json.dumps(text)[1:-1]
+            sent.append(text)
             yield ToolArguments(self._calls[place], text)
 
     def _done(self, place: Any, item: Any) -> Iterator[Event]:

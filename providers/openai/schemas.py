@@ -24,12 +24,14 @@ def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the parameters of a function as a schema of type "object".
 
     OpenAI refuses a combination of schemas at the top: the result has the properties of all.
+    It also refuses one without properties:
+    https://github.com/langchain-ai/langchain-mcp-adapters/issues/137
     """
-    if not schema:
-        return {"type": "object", "properties": {}}
     combined = [name for name in _COMBINERS if isinstance(schema.get(name), list)]
     if not combined:
-        return schema if schema.get("type") == "object" else {**schema, "type": "object"}
+        if schema.get("type") == "object" and isinstance(schema.get("properties"), Mapping):
+            return schema
+        return {**schema, "type": "object", "properties": _properties(schema)}
     rest = {name: value for name, value in schema.items() if name not in _COMBINERS}
     properties = dict(_properties(schema))
     required = _required(schema)

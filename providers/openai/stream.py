@@ -35,13 +35,14 @@ from providers.openai.answer import (
     upstream_error,
 )
 from providers.openai.repair import (
-    FINISH,
     arguments_text,
     as_calls,
     fitting_finish,
+    meaning_of,
     new_call_id,
     repair_call,
     repair_content,
+    says_nothing,
 )
 from providers.usage import UsageOfStream, read_usage
 
@@ -98,7 +99,7 @@ class OpenAIStream:
         """
         self.repaired = False
         if chunk is None:
-            self._done = True
+            yield from self._end()
             return
         if chunk.get("error"):
             raise upstream_error(self._provider, chunk["error"])
@@ -108,16 +109,29 @@ class OpenAIStream:
             yield Started(
                 response_id if isinstance(response_id, str) else None, about_the_answer(chunk)
             )
-        # The chunk with the usage has no choices.
-        choices = chunk.get("choices") or ()
-        if type(choices) is not list and choices:
-            choices = chunk["choices"] = [choices]
-            self.repaired = True
-        for choice in choices:
+        for choice in self._choices_of(chunk):
             if isinstance(choice, dict):
                 yield from self._choice(choice, chunk)
         if usage := self._usage.add(chunk):
             yield UsageReported(usage)
+
+    def _choices_of(self, chunk: dict[str, Any]) -> list[Any]:
+        """Return the choices of a chunk; the one with the usage has none."""
+        choices = chunk.get("choices")
+        if type(choices) is list:
+            return choices
+        whole = [choices] if choices else []
+        if "choices" in chunk:
+            chunk["choices"], self.repaired = whole, True
+        return whole
+
+    def _end(self) -> Iterator[Event]:
+        """Yield the ends that the server did not say, now that its end marker has arrived."""
+        self._done = True
+        for index, known in self._choices.items():
+            if not known.finished:
+                known.finished = True
+                yield Finished("tool_calls" if known.calls else "other", index)
 
     def _choice(self, choice: dict[str, Any], chunk: dict[str, Any]) -> Iterator[Event]:
         if choice.get("error"):
@@ -143,6 +157,8 @@ class OpenAIStream:
         for event in self._delta(index, known, choice, delta):
             known.empty = False
             yield event
+        if choice.get("finish_reason") == "":
+            choice["finish_reason"], self.repaired = None, True
         if choice.get("finish_reason") and not known.finished:
             known.finished = True
             yield from self._finish(index, known, choice, chunk)
@@ -176,10 +192,10 @@ class OpenAIStream:
         function: dict[str, Any] = custom if is_custom else call.get("function") or {}  # type: ignore[assignment]
         call_id = call.get("id") if isinstance(call.get("id"), str) else ""
         number = call.get("index") if type(call.get("index")) is int else None
-        position = _call_position(known.calls, number, call_id or "")
+        position = _call_position(known.calls, number, call_id or "", bool(function.get("name")))
         started = position < len(known.calls)
         if not started:
-            if not call_id:
+            if not call_id or any(call_id == other.id for other in known.calls):
                 call["id"], self.repaired = new_call_id(), True
             known.calls.append(_Call(number, call_id or "", _NO_INPUT if is_custom else "{}"))
             yield from self._started_call(choice, position, call, function)
@@ -189,6 +205,9 @@ class OpenAIStream:
         if not pieces:
             return
         state = known.calls[position]
+        if state.ending == "{}" and says_nothing(pieces):
+            function["arguments"], self.repaired = "", True
+            return
         if is_custom:
             beginning = '{"input": "' if state.ending == _NO_INPUT else ""
             pieces = beginning + json.dumps(str(pieces), ensure_ascii=False)[1:-1]
@@ -231,7 +250,7 @@ class OpenAIStream:
         fitting = fitting_finish(reason, {seen: known.calls})
         if fitting != reason:
             choice["finish_reason"], self.repaired = fitting, True
-        meaning = FINISH.get(fitting or "", "other")
+        meaning = meaning_of(fitting)
         if self._chosen and self._is_empty() and meaning in {"stop", "other"}:
             usage = read_usage(chunk)
             raise EmptyCompletion(self._provider, "streamed an empty answer", usage=usage)
@@ -256,17 +275,19 @@ class OpenAIStream:
         pieces.append({"index": position, "function": {"arguments": "{}"}})
 
 
-def _call_position(calls: list[_Call], index: int | None, call_id: str) -> int:
+def _call_position(calls: list[_Call], index: int | None, call_id: str, named: bool) -> int:
     """Return the index of the call that a delta continues; ``len(calls)`` for a new call.
 
-    Some servers do not number the calls, and some give all of them the same number.
+    Some servers do not number the calls, some give all of them the same number, and some the
+    same id; then the delta that has a name begins another call.
     """
-    for position, known in reversed(list(enumerate(calls))):
-        if call_id and known.id:
-            if call_id == known.id:
-                return position
-        elif index is None or index == known.index:
-            return position
+    same = [at for at, known in enumerate(calls) if call_id and known.id == call_id]
+    if same:
+        exact = [at for at in same if index is None or calls[at].index in (None, index)]
+        return exact[-1] if exact else len(calls) if named else same[-1]
+    for at, known in reversed(list(enumerate(calls))):
+        if not (call_id and known.id) and (index is None or index == known.index):
+            return at
     return len(calls)
 
 

@@ -10,20 +10,15 @@ the same for tokens, input-tokens and output-tokens (https://docs.anthropic.com/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from providers.http.header_values import plain_number
+from providers.http.header_values import duration, plain_number
 
 _UNSAID_RESET = 10.0
 """Seconds for which a remainder holds that comes without a time: Azure counts in such windows."""
 _LONGEST_RESET = 24 * 3600.0
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|ns|h|m|s|d)")
-_SECONDS = {
-    "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9,
-}  # fmt: skip
 _TOKENS = ("tokens", "input-tokens")
 
 
@@ -88,10 +83,8 @@ def _duration(text: str) -> float:
     number = plain_number(text)
     if number is not None:
         return _usable(number) or _UNSAID_RESET
-    parts = _DURATION.findall(text) if len(text) <= 40 else []
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        return _UNSAID_RESET
-    return _usable(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    seconds = duration(text)
+    return _UNSAID_RESET if seconds is None else _usable(seconds)
 
 
 def _until(text: str) -> float:

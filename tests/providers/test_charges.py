@@ -256,6 +256,13 @@ def test_sources_from_google_maps_cost_less_since_gemini_3(cost) -> None:
         assert cost("gemini", model, map_prompts=1) == cost("gemini", model) + D(fee)
 
 
+def test_xai_s_attachments_and_live_sources_have_fees(cost) -> None:
+    # https://docs.x.ai/developers/pricing; live search: https://docs.x.ai/docs/guides/live-search
+    usual = cost("xai", "grok-4")
+    assert cost("xai", "grok-4", attachment_searches=2) == usual + D("0.02")
+    assert cost("xai", "grok-4", search_sources=4) == usual + D("0.1")
+
+
 def test_xai_s_runs_of_code_have_a_fee(cost) -> None:
     # https://docs.x.ai/developers/pricing
     assert cost("xai", "grok-4", code_sessions=3) == cost("xai", "grok-4") + D("0.015")

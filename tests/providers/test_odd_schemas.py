@@ -47,3 +47,9 @@ def with_value(schema: dict[str, Any], place: Path, value: Any) -> dict[str, Any
         holder = holder[step]
     holder[place[-1]] = value
     return schema
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, {}, {"type": "object", "properties": None}])
+def test_openai_s_parameters_always_have_properties(schema: dict[str, Any]) -> None:
+    # MCP's tools without parameters: https://github.com/containers/kubernetes-mcp-server/issues/340
+    assert openai.object_schema(schema) == {"type": "object", "properties": {}}

@@ -122,6 +122,48 @@ RESPONSES = {
         # Mistral: https://github.com/mistralai/client-python (UsageInfo)
         ({**OPENAI, "num_cached_tokens": 64}, Usage(100, 20, 64)),
         ({**OPENAI, "prompt_token_details": {"cached_tokens": 64}}, Usage(100, 20, 64)),
+        # Gateways and SDKs have names of their own: https://github.com/maximhq/bifrost/pull/1872
+        ({**OPENAI, "prompt_tokens_details": {"cached_read_tokens": 64}}, Usage(100, 20, 64)),
+        (
+            {
+                **OPENAI,
+                "prompt_tokens_details": {"cached_read_tokens": 64, "cached_write_tokens": 6},
+            },
+            Usage(100, 20, 64, 6),
+        ),
+        ({**OPENAI, "prompt_tokens_details": {"cache_read_tokens": 64}}, Usage(100, 20, 64)),
+        ({**OPENAI, "prompt_tokens_details": {"cache_read_input_tokens": 64}}, Usage(100, 20, 64)),
+        ({**OPENAI, "prompt_tokens_details": {"prompt_cache_hit_tokens": 64}}, Usage(100, 20, 64)),
+        (
+            {**OPENAI, "cache_read_tokens": 64, "cache_write_tokens": 6},
+            Usage(100, 20, 64, 6),
+        ),
+        ({**OPENAI, "cached_input_tokens": 64}, Usage(100, 20, 64)),
+        ({**OPENAI, "cached_prompt_text_tokens": 64}, Usage(100, 20, 64)),
+        (
+            {
+                "promptTokens": 100,
+                "completionTokens": 20,
+                "totalTokens": 120,
+                "promptTokensDetails": {"cachedTokens": 64},
+                "completionTokensDetails": {"reasoningTokens": 15},
+            },
+            Usage(100, 20, 64, reasoning_tokens=15),
+        ),
+        (
+            {"inputTokens": 100, "outputTokens": 20, "cachedInputTokens": 64, "reasoningTokens": 5},
+            Usage(100, 20, 64, reasoning_tokens=5),
+        ),
+        # The Responses API counts cached tokens within the input, and some add Anthropic's names.
+        (
+            {
+                **RESPONSES,
+                "total_tokens": 120,
+                "cache_read_input_tokens": 60,
+                "cache_creation_input_tokens": 0,
+            },
+            Usage(100, 20, 60, reasoning_tokens=15),
+        ),
         ({"promptTokens": 100, "completionTokens": 20, "totalTokens": 120}, Usage(100, 20)),
         # Gemini's API for clients of OpenAI counts thoughts in the total alone:
         # https://github.com/mozilla-ai/any-llm/issues/1290
@@ -523,6 +565,16 @@ def test_what_a_provider_says_it_charged_is_read(reported: Any, cost: str | None
         ({"server_tool_use": 3}, 0),
         ({"num_search_queries": 4}, 4),
         ({"server_side_tool_usage_details": {"web_search_calls": 2, "x_search_calls": 1}}, 3),
+        (
+            {
+                "server_side_tool_usage": {
+                    "SERVER_SIDE_TOOL_WEB_SEARCH": 2,
+                    "SERVER_SIDE_TOOL_X_SEARCH": 1,
+                    "SERVER_SIDE_TOOL_VIEW_IMAGE": 4,
+                }
+            },
+            3,
+        ),
     ],
 )
 def test_searches_are_counted(reported: dict[str, Any], searches: int) -> None:
@@ -533,6 +585,54 @@ def test_xai_counts_every_tool_that_has_a_fee() -> None:
     calls = {"web_search_calls": 2, "code_interpreter_calls": 3, "file_search_calls": 4}
     usage = usage_of({**OPENAI, "server_side_tool_usage_details": calls})
     assert (usage.web_searches, usage.code_sessions, usage.file_searches) == (2, 3, 4)
+    usage = usage_of({**OPENAI, "server_side_tool_usage_details": {"document_search_calls": 5}})
+    assert usage.attachment_searches == 5
+    assert usage_of({**OPENAI, "num_sources_used": 6}).search_sources == 6
+
+
+def test_xai_counts_its_tools_beside_the_usage_too() -> None:
+    tools = {"SERVER_SIDE_TOOL_CODE_EXECUTION": 2, "SERVER_SIDE_TOOL_COLLECTIONS_SEARCH": 1}
+    body = {"usage": {**RESPONSES}, "output": [], "server_side_tool_usage": tools}
+    usage = read_usage(body)
+    assert usage is not None
+    assert (usage.code_sessions, usage.file_searches) == (2, 1)
+    streamed = UsageOfStream().add({"type": "response.completed", "response": body})
+    assert streamed is not None
+    assert (streamed.code_sessions, streamed.file_searches) == (2, 1)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_gateway_says_its_charge_beside_the_usage(whole: bool) -> None:
+    # https://github.com/earendil-works/pi/pull/6881
+    about = {"provider_metadata": {"gateway": {"cost": "0.0023"}}}
+    body = {"usage": {"input_tokens": 100, "output_tokens": 20}, **about}
+    usage = read_usage(body) if whole else UsageOfStream().add({"type": "message_delta", **body})
+    assert usage is not None
+    assert usage.reported_cost == Decimal("0.0023")
+
+
+def test_what_cohere_bills_is_read_wherever_its_usage_stands() -> None:
+    billed = {"billed_units": {"input_tokens": 100, "output_tokens": 20}}
+    end = {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": billed}}
+    usage = UsageOfStream().add(end)
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (100, 20)
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        # https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/grok
+        {**OPENAI, "extra_properties": {"google": {"traffic_type": "ON_DEMAND_PRIORITY"}}},
+        {
+            "prompt_token_count": 100,
+            "candidates_token_count": 20,
+            "traffic_type": "ON_DEMAND_PRIORITY",
+        },
+    ],
+)
+def test_vertex_says_its_tier_in_either_spelling(reported: dict[str, Any]) -> None:
+    assert usage_of(reported).service_tier == "priority"
 
 
 RAN_CODE = {"type": "code_interpreter_call", "container_id": "cntr_1"}

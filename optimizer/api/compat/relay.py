@@ -6,11 +6,12 @@ the summary of this service is added to the last message of a stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from optimizer.api.compat.stream_encoder import StreamEncoder, stream_summary
 from optimizer.api.http.errors import Failure
+from optimizer.api.http.json_out import as_json
 from optimizer.api.http.sse import sse, sse_text
 from optimizer.domain.result import CompletionResult
 from providers.events import Event, KeepAlive, Relayed, Started
@@ -39,6 +40,12 @@ class RelayRules:
         Usage that the provider does not report, and clients need, is our own count.
         """
         return body
+
+    def forgotten(
+        self, endings: Sequence[Relayed], result: CompletionResult
+    ) -> Mapping[str, Any] | None:
+        """Return the message that the end of a stream lacks, ``None`` if it lacks nothing."""
+        return None
 
     def summarized(
         self, data: Mapping[str, Any], result: CompletionResult
@@ -87,7 +94,10 @@ class RelayEncoder:
             return
         summary: CompletionResult | None = result
         messages: list[bytes] = []
-        for event in reversed(self._endings):
+        endings = self._endings
+        if (lacking := self._rules.forgotten(endings, result)) is not None:
+            endings = [Relayed("", as_json(lacking).decode(), lacking), *endings]
+        for event in reversed(endings):
             with_summary = self._with_summary(event, summary)
             if with_summary is not None:
                 messages.append(with_summary)

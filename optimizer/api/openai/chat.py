@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
-from optimizer.api.openai.chat_answer import chat_completion, usage_body
+from optimizer.api.openai.chat_answer import chat_completion, finish_body, usage_body
 from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.errors import error_body
@@ -58,6 +59,22 @@ class ChatRelayRules(RelayRules):
             return body
         return {**body, "usage": usage_body(result.completion.usage)}
 
+    def forgotten(
+        self, endings: Sequence[Relayed], result: CompletionResult
+    ) -> Mapping[str, Any] | None:
+        """Return the chunk that says why the answer ended, where the provider did not."""
+        choices = result.completion.choices
+        if len(choices) != 1 or any(map(_says_the_end, endings)):
+            return None
+        reason = finish_body(choices[0].finish_reason)
+        return {
+            "id": result.completion.response_id or "chatcmpl",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": result.completion.model,
+            "choices": [{"index": 0, "delta": {}, "finish_reason": reason}],
+        }
+
     def summarized(
         self, data: Mapping[str, Any], result: CompletionResult
     ) -> Mapping[str, Any] | None:
@@ -88,6 +105,14 @@ class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
                 legacy=legacy,
             ),
         )
+
+
+def _says_the_end(event: Relayed) -> bool:
+    choices = event.data.get("choices") if event.data is not None else None
+    return any(
+        isinstance(choice, Mapping) and bool(choice.get("finish_reason"))
+        for choice in (choices if isinstance(choices, list) else ())
+    )
 
 
 def _author_of(stream: ClientStream) -> tuple[str, str]:

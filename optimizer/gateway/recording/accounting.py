@@ -37,7 +37,7 @@ from optimizer.gateway.recording.ledger_entries import (
 )
 from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.attempts import UNSERVED
-from providers.chat import Chat
+from providers.chat import Chat, Text, Thinking
 from providers.completion import Choice, Completion, Usage
 from providers.pricing import CallPrice, PriceBook
 from providers.rates import PLACES
@@ -65,8 +65,12 @@ def _may_be_given_again(choice: Choice, chat: Chat) -> bool:
     body = chat.source.body if chat.source is not None else {}
     if choice.finish_reason == "length" and body and not _LIMITS & body.keys():
         return False  # cut off where the client set no limit: the next answer may be whole
-    says_something = bool(choice.parts or choice.refusal)
-    return says_something and choice.finish_reason in _CACHEABLE_ENDINGS
+    if choice.refusal or choice.finish_reason not in _CACHEABLE_ENDINGS:
+        return False
+    # Reasoning without an answer, and white space, are of no use to the next who asks.
+    return bool(choice.text.strip()) or any(
+        not isinstance(part, (Text, Thinking)) for part in choice.parts
+    )
 
 
 def _passed(attempts: Sequence[Attempt]) -> bool:

@@ -383,7 +383,8 @@ _BILLED = (
     "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "audio_read_tokens",
     "image_input_tokens", "image_output_tokens", "image_read_tokens", "video_input_tokens",
     "video_output_tokens", "web_searches", "preview_searches", "file_searches", "code_sessions",
-    "map_prompts", "service_tier", "speed", "geography", "search_context", "by_gateway",
+    "map_prompts", "attachment_searches", "search_sources", "service_tier", "speed", "geography",
+    "search_context", "by_gateway",
 )  # fmt: skip
 _billed_of = attrgetter(*_BILLED)
 

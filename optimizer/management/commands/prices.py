@@ -146,6 +146,8 @@ def _rates_table(rates: Rates) -> Table:
         ("file_searches", fees.file_searches),
         ("code_sessions", fees.code_sessions),
         ("map_prompts", fees.map_prompts),
+        ("attachment_searches", fees.attachment_searches),
+        ("search_sources", fees.search_sources),
     ):
         if fee is not None:
             table.add_row(unit, f"{fee:f}", "thousand")

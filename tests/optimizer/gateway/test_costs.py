@@ -96,6 +96,16 @@ async def test_the_header_of_gemini_names_the_tier(
     assert record.billed_units == {"service_tier": "priority"}
 
 
+@pytest.mark.parametrize(("header", "cost"), [("0.00231", "0.00231"), ("0.0", "0.00065")])
+async def test_a_gateway_says_its_charge_in_a_header(
+    header: str, cost: str, openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    # https://docs.litellm.ai/docs/proxy/cost_tracking; it says 0 of models that it cannot price.
+    fakes["openrouter"].always(Reply(body(), headers={"x-litellm-response-cost": header}))
+    raw = await ask(openai_sdk)
+    assert raw.headers["x-optimizer-cost"] == cost
+
+
 async def test_a_report_without_output_is_estimated_and_marked(
     openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
 ) -> None:

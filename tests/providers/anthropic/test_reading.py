@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,3 +172,55 @@ def test_no_answer_raises_anything_but_a_provider_s_error(body: Any) -> None:
 def test_no_stream_raises_anything_but_a_provider_s_error(messages: list[Any]) -> None:
     with suppress(ProviderError):
         streamed([m for m in messages if isinstance(m, dict)])
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "called"),
+    [
+        ("stop", "end_turn", "tool_use"),
+        ("stop_sequence", "stop_sequence", "tool_use"),
+        ("tool_calls", "end_turn", "tool_use"),
+        ("tool_use", "end_turn", "tool_use"),
+        ("length", "max_tokens", "max_tokens"),
+        ("content_filter", "refusal", "refusal"),
+        ("pause_turn", "pause_turn", "pause_turn"),
+    ],
+)
+def test_an_ending_is_said_in_this_api_s_words(reason: str, said: str, called: str) -> None:
+    text, call = {"type": "text", "text": "Hi"}, {"type": "tool_use", "id": "t", "name": "f"}
+    for block, expected in ((text, said), (call, called)):
+        body = {**MESSAGE, "content": [dict(block)], "stop_reason": reason}
+        mend_message(body)
+        assert body["stop_reason"] == expected
+        end = {"type": "message_delta", "delta": {"stop_reason": reason}}
+        start = {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
+        streamed([start, {"type": "content_block_stop", "index": 0}, end])
+        assert end["delta"] == {"stop_reason": expected}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"type": "text", "text": "Hi"}, "Hi"),
+        ([{"text": "Hi"}], "Hi"),
+        (["H", {"type": "text", "text": [{"text": "i"}]}], "Hi"),
+        ([{"type": "text", "text": {"value": "Hi"}}], "Hi"),
+        ([{"type": "thinking", "thinking": None, "signature": "S"}, {"text": "Hi"}, None], "Hi"),
+    ],
+)
+def test_blocks_of_other_shapes_become_those_of_the_api(content: Any, text: str) -> None:
+    body = {**MESSAGE, "content": content, "stop_reason": "end_turn"}
+    assert mend_message(body)
+    texts = [block["text"] for block in body["content"] if block["type"] == "text"]
+    assert "".join(texts) == text
+    assert all(isinstance(b["thinking"], str) for b in body["content"] if b["type"] == "thinking")
+    assert read(body).text == text
+    assert not mend_message(body)
+
+
+def test_a_delta_without_a_type_is_what_its_field_says() -> None:
+    delta: dict[str, Any] = {"text": "Hi"}
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+    completion = streamed([start, {"type": "content_block_delta", "index": 0, "delta": delta}])
+    assert completion.text == "Hi"
+    assert delta["type"] == "text_delta"

@@ -405,14 +405,19 @@ async def test_what_the_official_models_serialise_is_understood(http: HttpClient
         ({"retry-after": "nan"}, None),
         ({"retry-after": "999999999"}, 86400),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": "20s"}, 20),
+        ({"retry-after": "1m2.5s"}, 62.5),
     ],
 )
 def test_retry_after_in_seconds(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after_seconds(headers) == seconds
 
 
-def test_retry_after_as_a_date() -> None:
-    when = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+@pytest.mark.parametrize("form", ["http", "iso", "iso_z"])
+def test_retry_after_as_a_date(form: str) -> None:
+    at = datetime.now(UTC) + timedelta(seconds=60)
+    when = format_datetime(at, usegmt=True) if form == "http" else at.isoformat()
+    when = when.replace("+00:00", "Z") if form == "iso_z" else when
     found = retry_after_seconds({"retry-after": when})
     assert found is not None
     assert 50 < found <= 60

@@ -251,3 +251,76 @@ def fed(reader: OpenAIStream, data: dict[str, Any]) -> list[Any]:
     except (ProviderError, *SHAPE_ERRORS):
         pass
     return events
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "null", None, {}])
+def test_a_call_without_arguments_has_empty_ones(arguments: Any) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "now", "arguments": arguments}}
+    body = answer({"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls")
+    assert read(copy.deepcopy(body)).choices[0].tool_calls[0].arguments == "{}"
+    piece = {"tool_calls": [{"index": 0, **copy.deepcopy(call)}]}
+    completion, _ = streamed(chunk(piece), chunk({}, "tool_calls"))
+    assert completion.choices[0].tool_calls[0].arguments == "{}"
+    assert piece["tool_calls"][0]["function"]["arguments"] in ("", None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "called"),
+    [
+        ("eos", "stop", "tool_calls"),
+        ("STOP", "stop", "tool_calls"),
+        ("end_turn", "stop", "tool_calls"),
+        ("COMPLETE", "stop", "tool_calls"),
+        ("tool_use", "stop", "tool_calls"),
+        ("function_call", "stop", "tool_calls"),
+        ("", "stop", "tool_calls"),
+        ("max_tokens", "length", "length"),
+        ("MAX_TOKENS", "length", "length"),
+        ("sensitive", "content_filter", "content_filter"),
+        ("abort", "abort", "tool_calls"),
+    ],
+)
+def test_an_ending_is_said_in_this_api_s_words(reason: str, said: str, called: str) -> None:
+    body = answer({"role": "assistant", "content": "Hi"}, reason)
+    repair_completion(body)
+    assert body["choices"][0]["finish_reason"] == said
+    body = answer({"role": "assistant", "content": None, "tool_calls": [CALL]}, reason)
+    repair_completion(body)
+    assert body["choices"][0]["finish_reason"] == called
+    if reason:
+        end = chunk({}, reason)
+        streamed(chunk({"tool_calls": [{"index": 0, **CALL}]}), end)
+        assert end["choices"][0]["finish_reason"] == called
+
+
+def test_an_ending_that_is_empty_is_none_yet() -> None:
+    early = chunk({"content": "Hi"}, "")
+    streamed(early, chunk({}, "stop"))
+    assert early["choices"][0]["finish_reason"] is None
+
+
+def test_calls_with_one_id_are_two_calls() -> None:
+    other = {**CALL, "function": {"name": "f", "arguments": '{"i": 1}'}}
+    calls = [copy.deepcopy(CALL), copy.deepcopy(other)]
+    completion = read(answer({"role": "assistant", "content": None, "tool_calls": calls}))
+    first, second = completion.choices[0].tool_calls
+    assert first.id != second.id
+    begun = {**other, "function": {"name": "f", "arguments": '{"i"'}}
+    more = {"index": 1, "id": "call_1", "function": {"arguments": ": 1}"}}
+    completion, _ = streamed(
+        chunk({"tool_calls": [{"index": 0, **copy.deepcopy(CALL)}]}),
+        chunk({"tool_calls": [{"index": 1, **begun}]}),
+        chunk({"tool_calls": [more]}),
+        chunk({}, "tool_calls"),
+    )
+    first, second = completion.choices[0].tool_calls
+    assert (first.name, first.arguments) == ("now", "{}")
+    assert (second.name, second.arguments) == ("f", '{"i": 1}')
+    assert first.id != second.id
+
+
+def test_choices_that_are_null_are_none() -> None:
+    nothing = {"id": "x", "choices": None}
+    _, repaired = streamed(chunk({"content": "Hi"}), nothing, chunk({}, "stop"))
+    assert nothing["choices"] == []
+    assert repaired == [False, True, False]

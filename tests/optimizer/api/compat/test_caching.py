@@ -199,3 +199,20 @@ async def test_a_cache_that_is_off_keeps_nothing(
         openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="x") as sdk,
     ):
         assert [await status(sdk) for _ in range(2)] == ["bypass; off"] * 2
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None, "refusal": "I can't help with that."},
+        {"role": "assistant", "content": " \n"},
+        {"role": "assistant", "content": "", "reasoning_content": "Hm."},
+    ],
+)
+async def test_refusals_and_answers_without_a_word_are_not_kept(
+    message: dict[str, Any], openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    body = openai_completion("m")
+    body["choices"][0]["message"] = message
+    fakes["openrouter"].next(Reply(body), Reply(openai_completion("m")))
+    assert [await status(openai_sdk) for _ in range(3)] == ["miss", "miss", "hit"]

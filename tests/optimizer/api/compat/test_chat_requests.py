@@ -155,6 +155,41 @@ async def test_the_older_functions_are_answered_in_their_form(
     assert calls[0]["name"] == "now"
 
 
+@pytest.mark.parametrize(
+    ("delta", "reason"),
+    [
+        ({"content": "Hi"}, "stop"),
+        ({"tool_calls": [{"index": 0, "id": "c", "type": "function",
+                          "function": {"name": "now", "arguments": "{}"}}]}, "tool_calls"),
+    ],
+)  # fmt: skip
+async def test_a_stream_without_a_reason_for_its_end_gets_one(
+    delta: dict[str, Any], reason: str, client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    chunk = {"id": "x", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    chunks = [f"data: {json.dumps(chunk)}\n\n".encode(), b"data: [DONE]\n\n"]
+    fakes["openrouter"].always(Reply(chunks=chunks))
+    body = {"model": "z-ai/glm-5.3-flash", "messages": [HELLO]}
+    told = await events_of(client, "/v1/chat/completions", body)
+    reasons = [c["finish_reason"] for chunk in told for c in chunk["choices"]]
+    assert [said for said in reasons if said] == [reason]
+    assert told[-1]["optimizer"]["provider"] == "openrouter"
+
+
+async def test_a_message_of_several_lines_is_passed_on_in_one(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    chunk = {
+        "id": "x",
+        "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}],
+    }
+    lines = "".join(f"data: {line}\n" for line in json.dumps(chunk, indent=1).split("\n"))
+    fakes["openrouter"].always(Reply(chunks=[f"{lines}\ndata: [DONE]\n\n".encode()]))
+    body = {"model": "z-ai/glm-5.3-flash", "messages": [HELLO]}
+    (told,) = await events_of(client, "/v1/chat/completions", body)
+    assert told["choices"] == chunk["choices"]
+
+
 async def test_the_sdk_reads_a_streamed_call_without_arguments(
     openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
 ) -> None:
