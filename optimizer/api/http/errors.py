@@ -25,6 +25,7 @@ from optimizer.domain.request import GatewayRequest, WrongResidency
 from optimizer.domain.result import (
     BudgetExceeded,
     GuardrailRefused,
+    NestedTooDeeply,
     NotAllowed,
     NotCached,
     OutsideRegions,
@@ -152,6 +153,9 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
     """
     if isinstance(error, InvalidField):
         return Failure(400, "invalid", str(error), error.param, error.code)
+    if isinstance(error, NestedTooDeeply):
+        field, words = error.field[:_MOST_ERROR_CHARS], str(error)[:_MOST_ERROR_CHARS]
+        return Failure(400, "invalid", words, field, errors={field: [words]})
     if isinstance(error, UnknownModel):
         return Failure(404, "not_found", str(error), "model", "model_not_found")
     if isinstance(error, (WrongResidency, OutsideResidency, OutsideRegions)):
@@ -307,7 +311,16 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
                 retry_after=5,
                 ours=False,
             )
-        return Failure(400, "invalid", str(error), code="guardrail_refused", ours=False)
+        field, words = error.field[:_MOST_ERROR_CHARS], str(error)
+        return Failure(
+            400,
+            "invalid",
+            words,
+            field or None,
+            "guardrail_refused",
+            errors={field: [words]} if field else None,
+            ours=False,
+        )
     attempts = error.attempts
     calls = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
     message = f"{error} {calls}".strip()

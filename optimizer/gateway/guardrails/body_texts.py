@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from optimizer.domain.result import NestedTooDeeply
 from providers.chat import Chat, File, Message, Part, Text, ToolCall, ToolResult
+from providers.large_json import MOST_LEVELS
 from providers.values import changed
 
 Change = Callable[[str], str]
@@ -30,25 +32,46 @@ _UNREAD = frozenset({"user", "safety_identifier", "metadata", "labels", "client_
 _SEALED = frozenset({"thinking", "redacted_thinking", "reasoning", "compaction"})
 
 
-def changed_body(value: Any, change: Change, name: str = "", *, own: bool = False) -> Any:
-    """Return a body of JSON with the texts of people changed; what is the same stays itself."""
+def changed_body(value: Any, change: Change) -> Any:
+    """Return a body of JSON with the texts of people changed; what is the same stays itself.
+
+    Raises :class:`NestedTooDeeply`.
+    """
+    if not isinstance(value, Mapping):
+        return _changed(value, change, "", own=False, level=0)
+    fields = {}
+    for name, item in value.items():
+        try:
+            fields[name] = _changed_field(name, item, change, own=False, level=0)
+        except NestedTooDeeply:
+            raise NestedTooDeeply(name) from None
+    return value if all(fields[name] is value[name] for name in value) else fields
+
+
+def _changed(value: Any, change: Change, name: str, *, own: bool, level: int) -> Any:
     if isinstance(value, str):
         return change(value) if own or name in _TEXTS else value
+    if not isinstance(value, (list, Mapping)):
+        return value
+    if level == MOST_LEVELS:
+        raise NestedTooDeeply(name)
     if isinstance(value, list):
-        items = [changed_body(item, change, name, own=own) for item in value]
+        items = [_changed(item, change, name, own=own, level=level + 1) for item in value]
         same = all(new is old for new, old in zip(items, value, strict=True))
         return value if same else items
-    if not isinstance(value, Mapping):
-        return value
     if not own and (value.get("type") in _SEALED or value.get("thought") is True):
         return value
     fields = {
-        key: item
-        if key in _LEFT_ALONE and not own
-        else changed_body(item, change, key, own=own or _is_own(key, item))
+        key: _changed_field(key, item, change, own=own, level=level + 1)
         for key, item in value.items()
     }
     return value if all(fields[key] is value[key] for key in value) else fields
+
+
+def _changed_field(name: str, value: Any, change: Change, *, own: bool, level: int) -> Any:
+    if name in _LEFT_ALONE and not own:
+        return value
+    return _changed(value, change, name, own=own or _is_own(name, value), level=level)
 
 
 def _is_own(name: str, value: Any) -> bool:
@@ -56,7 +79,10 @@ def _is_own(name: str, value: Any) -> bool:
 
 
 def texts_in(value: Any) -> list[str]:
-    """Return the texts of people in a body of JSON, in their order."""
+    """Return the texts of people in a body of JSON, in their order.
+
+    Raises :class:`NestedTooDeeply`.
+    """
     texts: list[str] = []
 
     def keep(text: str) -> str:
@@ -70,7 +96,7 @@ def texts_in(value: Any) -> list[str]:
 def changed_chat(chat: Chat, change: Change, unread: Change) -> Chat:
     """Return a chat with the texts of people changed, in its messages and in its source.
 
-    ``unread`` changes those that no model reads.
+    ``unread`` changes those that no model reads. Raises :class:`NestedTooDeeply`.
     """
     messages = tuple(changed_message(message, change) for message in chat.messages)
     source = chat.source

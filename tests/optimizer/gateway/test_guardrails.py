@@ -280,6 +280,37 @@ async def test_masking_that_fails_refuses_or_lets_pass(opens: bool, guarded: Gua
     assert MAIL not in answer.text
 
 
+@pytest.mark.parametrize("opens", [False, True])
+@pytest.mark.parametrize("path", [CHATS, MESSAGES, "/v1/embeddings"])
+async def test_what_is_nested_too_deeply_to_be_masked_is_the_client_s_error(
+    path: str, opens: bool, guarded: Guarded
+) -> None:
+    """A rail that fails open refuses it, too: anybody could pass it by nesting."""
+    names = ["personal_data"] if opens else []
+    await guarded.with_rails("personal_data", guardrails_open=names)
+    body: dict[str, Any] = {"model": "claude-haiku-5-5", "max_tokens": 9}
+    if path == "/v1/embeddings":
+        body = {"model": "text-embedding-3-small", "input": "Hi"}
+    else:
+        body["messages"] = [{"role": "user", "content": "Hi"}]
+    for levels, status in ((150, 200), (300, 400), (900, 400)):
+        nested = '{"a":' * levels + json.dumps(MAIL) + "}" * levels
+        content = json.dumps(body)[:-1] + f', "metadata": {nested}' + "}"
+        answer = await guarded.client.post(
+            path,
+            content=content.encode(),
+            headers={"content-type": "application/json", "cache-control": "no-store"},
+        )
+        assert answer.status_code == status, (levels, answer.text)
+        if status == 400:
+            error = answer.json()["error"]
+            assert "metadata is nested too deeply" in error["message"]
+            assert error.get("param", "metadata") == "metadata"
+            assert rails_of(await last_record()) == [("personal_data", "input", "refused")]
+    assert len(guarded.upstream.chats) == 1
+    assert MAIL not in json.dumps(guarded.upstream.chats)
+
+
 @pytest.mark.parametrize("path", [CHATS, MESSAGES, "/complete"])
 async def test_what_the_model_flags_is_refused_in_each_api_s_form(
     path: str, guarded: Guarded
