@@ -280,6 +280,35 @@ async def test_masking_that_fails_refuses_or_lets_pass(opens: bool, guarded: Gua
     assert MAIL not in answer.text
 
 
+async def test_fields_of_the_client_s_own_are_masked_and_what_no_model_reads_stays_masked(
+    guarded: Guarded,
+) -> None:
+    await guarded.with_rails("personal_data")
+    third, fourth = "cyd@example.net", "dan@example.net"
+    guarded.upstream.answer = "1 <EMAIL_1>, 2 <EMAIL_2>, 3 <EMAIL_3>, 4 <EMAIL_4>"
+    answer = await guarded.ask(
+        f"I am {MAIL}",
+        chat_template_kwargs={"name": OTHER},
+        prompt_cache_key=third,
+        client_metadata={"x-codex-turn-metadata": {"id": fourth}},
+    )
+    sent = guarded.upstream.chats[-1]
+    assert not [mail for mail in (MAIL, OTHER, third, fourth) if mail in json.dumps(sent)]
+    text = answer.json()["choices"][0]["message"]["content"]
+    assert sorted(re.findall(_MAIL, text)) == sorted([MAIL, OTHER])
+
+
+async def test_a_document_as_text_is_masked_on_its_own_wire(guarded: Guarded) -> None:
+    await guarded.with_rails("personal_data")
+    source = {"type": "text", "media_type": "text/plain", "data": WORDS}
+    document = {"type": "document", "title": OTHER, "source": source}
+    content = [document, {"type": "text", "text": "Whom?"}]
+    await guarded.ask(path=MESSAGES, messages=[{"role": "user", "content": content}])
+    sent = json.dumps(guarded.upstream.chats[-1])
+    assert MAIL not in sent
+    assert OTHER not in sent
+
+
 @pytest.mark.parametrize("opens", [False, True])
 @pytest.mark.parametrize("path", [CHATS, MESSAGES, "/v1/embeddings"])
 async def test_what_is_nested_too_deeply_to_be_masked_is_the_client_s_error(
