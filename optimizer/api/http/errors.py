@@ -153,9 +153,6 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
     """
     if isinstance(error, InvalidField):
         return Failure(400, "invalid", str(error), error.param, error.code)
-    if isinstance(error, NestedTooDeeply):
-        field, words = error.field[:_MOST_ERROR_CHARS], str(error)[:_MOST_ERROR_CHARS]
-        return Failure(400, "invalid", words, field, errors={field: [words]})
     if isinstance(error, UnknownModel):
         return Failure(404, "not_found", str(error), "model", "model_not_found")
     if isinstance(error, (WrongResidency, OutsideResidency, OutsideRegions)):
@@ -351,6 +348,9 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
 
 
 def _failure_by_type(error: Exception) -> Failure:
+    if isinstance(error, NestedTooDeeply):
+        field, words = error.field[:_MOST_ERROR_CHARS], str(error)[:_MOST_ERROR_CHARS]
+        return Failure(400, "invalid", words, field, errors={field: [words]})
     if isinstance(error, UnknownAnswer):
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)

@@ -211,7 +211,9 @@ def masked(body: dict[str, Any]) -> tuple[Any, str]:
         }]}]},
         {"input": [{"type": "shell_call", "action": {"commands": [f"mail {MAIL}"]}}]},
         {"input": [{"type": "shell_call_output", "output": [{"stdout": MAIL, "stderr": MAIL}]}]},
-        {"input": [{"type": "local_shell_call", "action": {"command": [MAIL], "env": {"name": MAIL}}}]},
+        {"input": [{
+            "type": "local_shell_call", "action": {"command": [MAIL], "env": {"name": MAIL}}
+        }]},
         {"input": [{"type": "apply_patch_call", "operation": {"path": MAIL, "diff": MAIL}}]},
         {"input": [{"type": "code_interpreter_call", "code": MAIL, "outputs": [{"logs": MAIL}]}]},
         {"input": [{"type": "file_search_call", "queries": [MAIL], "results": [
