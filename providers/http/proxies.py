@@ -11,6 +11,7 @@ import base64
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from yarl import URL
@@ -71,7 +72,12 @@ def _variable(environment: Mapping[str, str], name: str) -> str:
     return (environment.get(name) or environment.get(name.upper()) or "").strip()
 
 
+@lru_cache(maxsize=64)
 def _read(text: str) -> Proxy | None:
+    """Return the proxy of a value; one that cannot be used is said once, however often it is read.
+
+    The environment is read again by each pass of webhooks.
+    """
     try:
         url = URL(text if "://" in text else f"http://{text}")
         if url.scheme not in _SCHEMES or not url.host:

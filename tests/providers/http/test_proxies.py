@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,15 @@ async def test_a_proxy_that_refuses_is_a_connection_that_failed(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+def test_a_proxy_that_cannot_be_used_is_said_once_for_each_value(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, other = (f"ftp://{uuid.uuid4().hex}:21" for _ in range(2))
+    for value in (one, one, other, one, other):
+        assert Proxies.of({"HTTPS_PROXY": value, "HTTP_PROXY": value}) is None
+    assert len(caplog.records) == 2
+
+
 @pytest.mark.parametrize(
     ("said", "silent"),
     [
