@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +20,18 @@ from yarl import URL
 logger = logging.getLogger(__name__)
 
 _SCHEMES = ("http", "https")
+_SOCKS = re.compile(r"socks\w*://", re.IGNORECASE)
+
+
+class SocksProxy(ValueError):
+    """The environment names a SOCKS proxy, which is not supported; the message says where."""
+
+    def __init__(self, variable: str) -> None:
+        # The value may hold a password.
+        super().__init__(
+            f"{variable} names a SOCKS proxy, and only http:// and https:// proxies are supported. "
+            "Name one of these, unset it, or set NO_PROXY=* to call everything directly."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +60,20 @@ class Proxies:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Proxies | None:
-        """Return the proxies of the environment, ``None`` if it names none that can be used."""
-        for_all = _variable(environment, "all_proxy")
-        named = {name: _variable(environment, f"{name}_proxy") or for_all for name in _SCHEMES}
-        by_scheme = {
-            scheme: proxy
-            for scheme, text in named.items()
-            if text and (proxy := _read(text)) is not None
-        }
+        """Return the proxies of the environment, ``None`` if it names none that can be used.
+
+        Raises :class:`SocksProxy`: what must go through a proxy must not go past it.
+        """
         entries = _variable(environment, "no_proxy").replace(",", " ").split()
+        if "*" in entries:
+            return None
+        by_scheme = {}
+        for scheme in _SCHEMES:
+            variable, text = _named(environment, scheme)
+            if _SOCKS.match(text):
+                raise SocksProxy(variable)
+            if text and (proxy := _read(text)) is not None:
+                by_scheme[scheme] = proxy
         return cls(by_scheme, tuple(entry.lower() for entry in entries)) if by_scheme else None
 
     def of_url(self, url: URL) -> Proxy | None:
@@ -66,6 +84,14 @@ class Proxies:
         if any(_names(entry, host, url.port) for entry in self.without):
             return None
         return proxy
+
+
+def _named(environment: Mapping[str, str], scheme: str) -> tuple[str, str]:
+    """Return the variable that names the proxy of a scheme, and its value."""
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        if text := _variable(environment, name):
+            return name.upper(), text
+    return "", ""
 
 
 def _variable(environment: Mapping[str, str], name: str) -> str:
