@@ -65,12 +65,12 @@ class Proxies:
         Raises :class:`SocksProxy`: what must go through a proxy must not go past it.
         """
         entries = _variable(environment, "no_proxy").replace(",", " ").split()
-        if "*" in entries:
-            return None
         by_scheme = {}
         for scheme in _SCHEMES:
             variable, text = _named(environment, scheme)
             if _SOCKS.match(text):
+                if "*" in entries:
+                    continue  # nothing goes through it
                 raise SocksProxy(variable)
             if text and (proxy := _read(text)) is not None:
                 by_scheme[scheme] = proxy

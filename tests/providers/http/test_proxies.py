@@ -104,15 +104,6 @@ async def test_a_proxy_that_refuses_is_a_connection_that_failed(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_proxy_that_cannot_be_used_is_said_once_for_each_value(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    one, other = (f"ftp://{uuid.uuid4().hex}:21" for _ in range(2))
-    for value in (one, one, other, one, other):
-        assert Proxies.of({"HTTPS_PROXY": value, "HTTP_PROXY": value}) is None
-    assert len(caplog.records) == 2
-
-
 @pytest.mark.parametrize(
     ("said", "silent"),
     [
@@ -187,6 +178,15 @@ def test_a_scheme_that_is_not_supported_is_said_without_its_password(
     assert Proxies.of({"ALL_PROXY": "ftp://ann:secret@proxy:1080"}) is None
     assert "not used" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_proxy_that_cannot_be_used_is_said_once_for_each_value(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, other = (f"ftp://{uuid.uuid4().hex}:21" for _ in range(2))
+    for value in (one, one, other, one, other):
+        assert Proxies.of({"HTTPS_PROXY": value, "HTTP_PROXY": value}) is None
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a", "SOCKS", "socks"])
