@@ -15,7 +15,7 @@ from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.guardrails.configured import GuardSettings, configured_guard
 from optimizer.gateway.guardrails.guard import GuardRails
 from optimizer.shared.circuits import SharedCircuits
-from optimizer.shared.pool_members import SharedMembers
+from optimizer.shared.pools.members import SharedMembers
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.operation.catalogue_models import ActiveCatalogue
 from optimizer.wiring.operation.providers import ActiveProviders

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from django.conf import settings
 
-from optimizer.shared.pool_members import SharedMembers
+from optimizer.shared.pools.members import SharedMembers
 from providers.errors import MembersBusy
 from providers.pools.member import Member
 from providers.pools.pool import MemberPool

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from optimizer.shared.pool_places import SharedPlaces
+from optimizer.shared.pools.places import SharedPlaces
 from optimizer.shared.shared_state import SharedState
 from providers.pools.pool import MemberPool
 

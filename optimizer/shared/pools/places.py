@@ -82,14 +82,14 @@ class SharedPlaces(SharedState):
         return True
 
     def free(self, pool: str, member: str) -> None:
-        """Give one back; the pool is told once others may take it."""
+        """Give one back; the pool is informed once others may take it."""
         tokens = self._tokens[pool, member]
         token = tokens.popleft() if tokens else ""
         alone = self._alone
         if alone:
             self._hand_on(pool, member)
         if token:
-            self._background.run(self._free(pool, member, token, told=alone))
+            self._background.run(self._free(pool, member, token, handed_on=alone))
         elif not alone:
             self._hand_on(pool, member)
 
@@ -101,7 +101,7 @@ class SharedPlaces(SharedState):
         except SlotsUnavailable:
             return ""
 
-    async def _free(self, pool: str, member: str, token: _Token, *, told: bool) -> None:
+    async def _free(self, pool: str, member: str, token: _Token, *, handed_on: bool) -> None:
         assert self._slots is not None
         assert self._channel is not None
         try:
@@ -111,7 +111,7 @@ class SharedPlaces(SharedState):
         except SlotsUnavailable:
             pass  # the lease ends by itself
         finally:
-            if not told:
+            if not handed_on:
                 self._hand_on(pool, member)
         if self._has_others:
             await self._channel.publish({"pool": pool, "member": member})
