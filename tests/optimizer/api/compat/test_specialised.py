@@ -483,7 +483,7 @@ async def test_an_error_in_a_stream_of_status_200_is_a_failure_of_unknown_cost(
     assert answer.text.count("The drawing failed.") == 1
     record = await record_of("images/generations")
     assert (record.status, record.cost, record.price_basis) == ("error", None, "unknown")
-    assert record.error_code == "malformed_response"
+    assert record.error_code == "provider_unavailable"
     assert len(record.attempts) == 1
 
 
@@ -508,7 +508,7 @@ async def test_an_error_after_a_part_of_the_answer_leaves_a_partial_record(
     answer = await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
     assert "The drawing failed." in answer.text
     record = await record_of("images/generations")
-    assert (record.status, record.error_code) == ("partial", "malformed_response")
+    assert (record.status, record.error_code) == ("partial", "provider_unavailable")
     assert record.usage_estimated
 
 
