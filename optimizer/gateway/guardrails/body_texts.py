@@ -148,6 +148,9 @@ def _is_own(name: str, value: Any) -> bool:
 
 
 def _is_id(name: str) -> bool:
+    """Return whether a field is an id of the provider's, or sealed by it."""
+    if name.startswith("encrypted_"):
+        return True
     return name.endswith(("_id", "_ids")) and name != "user_id"
 
 

@@ -237,7 +237,10 @@ def test_what_names_something_or_is_a_picture_is_left_alone() -> None:
         "tools": [{"name": MAIL}],
         "tool_choice": {"name": MAIL},
         "image": picture,
-        "messages": [{"role": "tool", "name": MAIL, "tool_call_id": MAIL, "content": "Hi"}],
+        "messages": [
+            {"role": "tool", "name": MAIL, "tool_call_id": MAIL, "content": "Hi"},
+            {"role": "user", "content": [{"type": "code_result", "encrypted_stdout": MAIL}]},
+        ],
         "input": [
             {"type": "computer_call_output", "call_id": MAIL,
              "output": {"type": "computer_screenshot", "image_url": picture}},
