@@ -41,7 +41,7 @@ async def begin() -> AsyncIterator[Begin]:
         workers.append(worker)
         worker.begin()
         channel = worker._places._channel
-        if url == REDIS:
+        if url and url == REDIS:
             await eventually(lambda: channel is not None and channel.joined)
         return one
 
