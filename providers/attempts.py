@@ -68,12 +68,16 @@ class CallRefused(AllProvidersFailed):
     """A guard rail refused what was asked, or the answer to it.
 
     ``reason`` is for the client. ``unavailable`` is whether the rail could not say, and so refuses.
+    ``field`` is the field at fault, "" where no one field is.
     """
 
-    def __init__(self, attempts: Sequence[Attempt], reason: str, *, unavailable: bool) -> None:
+    def __init__(
+        self, attempts: Sequence[Attempt], reason: str, *, unavailable: bool, field: str = ""
+    ) -> None:
         super().__init__(attempts)
         self.reason = reason
         self.unavailable = unavailable
+        self.field = field
 
 
 def internal_error(provider: str, error: Exception) -> InternalError:

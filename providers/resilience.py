@@ -36,6 +36,7 @@ from providers.specialised.requests import (
     SpecialisedStream,
     Specialist,
 )
+from providers.specialised.streams import counted
 from providers.tier_attempts import TierAttempt
 
 __all__ = [
@@ -195,7 +196,8 @@ class ResilientCaller(ChainCaller):
             client: Provider, model: str, state: FallbackState
         ) -> SpecialisedAnswer | SpecialisedStream:
             assert isinstance(client, Specialist)
-            return await client.perform(model, request)
+            made = await client.perform(model, request)
+            return counted(made, state.circuits) if isinstance(made, SpecialisedStream) else made
 
         def usage() -> Usage:
             used = usually_used(request)

@@ -163,3 +163,7 @@ _LABELS: Mapping[str, frozenset[str]] = {
     wire: frozenset(name for name, field in entry["fields"].items() if field.get("label"))
     for wire, entry in _DATA.items()
 }
+FIELDS: frozenset[str] = frozenset(
+    re.split(r"[.\[,]", name, maxsplit=1)[0] for entry in _DATA.values() for name in entry["fields"]
+) - {"any other field"}
+"""The fields of the bodies of all client APIs."""

@@ -39,6 +39,11 @@ class Actor:
         return name[:_NAME]
 
 
+def command_line_actor() -> Actor:
+    """Return who runs a command, by the login name."""
+    return Actor(COMMAND_LINE, f"by {_login_name()}")
+
+
 def audit_added(row: Model, message: str, *, who: Actor | None = None) -> None:
     """Record that ``row`` was created, by a command unless ``who`` says otherwise."""
     _audit(row, ADDITION, message, who)
@@ -74,7 +79,7 @@ def _shown(value: Any) -> str:
 
 
 def _audit(row: Model, flag: int, message: str, who: Actor | None) -> None:
-    actor = who or Actor(COMMAND_LINE, f"by {_login_name()}")
+    actor = who or command_line_actor()
     user, created = User.objects.get_or_create(
         username=actor.account, defaults={"is_active": False}
     )

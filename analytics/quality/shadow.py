@@ -32,6 +32,10 @@ EVEN = 0.5
 """The score of an answer that is as good as the other."""
 FUNNEL = ("named", "eligible", "sampled", "judged")
 """The outcomes that every further one is a part of; all others are reasons to leave out."""
+MOVES, TOO_FEW, WORSE, NOT_SHOWN, NOT_CHEAPER = VERDICTS = (
+    "moves", "too few pairs", "worse", "not shown", "not cheaper",
+)  # fmt: skip
+"""What the pairs of a kind show: it can be moved, or why not."""
 DIMENSIONS = ("requested_model", "pattern", "tier", "turn", "agent", "later_turn")
 
 
@@ -118,17 +122,17 @@ class ShadowFigures:
         return round(float(100 * (self.served_cost - self.shadow_cost) / self.served_cost), 2)
 
     def verdict(self, margin: float) -> str:
-        """Return "moves", or why this kind is not to be left to routing.
+        """Return :data:`MOVES`, or which other of :data:`VERDICTS` keeps this kind from moving.
 
         ``margin`` is how far the score may lie below an even share.
         """
         if self.gain.low is None or self.gain.high is None:
-            return "too few pairs"
+            return TOO_FEW
         if self.gain.low < -margin:
-            return "worse" if self.gain.high < -margin else "not shown"
+            return WORSE if self.gain.high < -margin else NOT_SHOWN
         if not self.priced or self.shadow_cost >= self.served_cost:
-            return "not cheaper"
-        return "moves"
+            return NOT_CHEAPER
+        return MOVES
 
 
 class _Pair(NamedTuple):

@@ -11,12 +11,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from analytics.models import RoutingRule, ShadowMove
-from analytics.quality.shadow import ShadowKind
+from analytics.quality.shadow import MOVES, ShadowKind
 from analytics.rules import rule_delete, rule_save
 
 _LONGEST_NAME = 100
 _POSITION = 900
 """After the rules that operators write, whose default position is 100."""
+
+
+class NothingToMove(Exception):
+    """The bound of no kind holds now, or rules have moved all of them."""
 
 
 class AlreadyMoved(Exception):
@@ -33,7 +37,7 @@ def movable(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         kind
         for kind in report["kinds"]
-        if kind["verdict"] == "moves" and rule_name(_kind(kind)) not in taken
+        if kind["verdict"] == MOVES and rule_name(_kind(kind)) not in taken
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from analytics.ledger.journal import Journal
 from analytics.ledger.write_health import least_free_space
 from optimizer.doctor.findings import Finding, ok, warning, wrong
+from providers.http.proxies import Proxies, SocksProxy
 
 _LOW_SPACE = 2 * 1024**3
 _SOON = 3
@@ -38,6 +40,10 @@ def configuration() -> Iterator[Finding]:
     environment = "production" if settings.PRODUCTION else "development"
     if not serious and not minor:
         yield ok("settings", f"No problems, for {environment}.")
+    try:
+        Proxies.of(os.environ)
+    except SocksProxy as error:
+        yield wrong("proxy", str(error), "The service does not start with it.")
     if settings.WORKERS > 1 and not settings.SHARED_STORE:
         yield warning(
             "workers",

@@ -18,13 +18,13 @@ from providers.values import frozen
 MAX_LATENCY_SECONDS = 3600
 """The greatest limit of an answer's latency: as long as any request may take."""
 _KEY_VERSION = 2
-# The user and the way of delivery do not change the answer.
-_NOT_IN_KEY = frozenset(
+NOT_IN_KEY = frozenset(
     {
         "stream", "stream_options", "user", "safety_identifier", "metadata", "store", "optimizer",
         "client_metadata", "prompt_cache_key", "prompt_cache_retention",
     }
 )  # fmt: skip
+"""The user and the way of delivery do not change the answer."""
 STATEFUL = frozenset(
     {"previous_response_id", "conversation", "prompt", "background", "thread", "container",
      "item_reference"}
@@ -141,7 +141,7 @@ def chat_key(chat: Chat, options: RequestOptions) -> str:
 
 def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
     assert chat.source is not None
-    body = {k: v for k, v in source.items() if k not in _NOT_IN_KEY}
+    body = {k: v for k, v in source.items() if k not in NOT_IN_KEY}
     parts: list[Any] = [
         _KEY_VERSION,
         chat.source.wire,

@@ -53,18 +53,30 @@ class RoutingUnavailable(Exception):
 
 
 class GuardrailRefused(RoutingUnavailable):
-    """A guard rail refused the request or its answer; ``unavailable`` if it could not check."""
+    """A guard rail refused the request or its answer; ``unavailable`` if it could not check.
+
+    ``field`` is the field of the request at fault, "" where no one field is.
+    """
 
     code = "guardrail_refused"
 
     def __init__(self, refused: CallRefused, *, recorded_for: uuid.UUID) -> None:
         super().__init__(refused.reason, recorded_for=recorded_for)
         self.unavailable = refused.unavailable
+        self.field = refused.field
 
     @property
     def all_rejected(self) -> bool:
         """Return whether the request itself is at fault."""
         return not self.unavailable
+
+
+class NestedTooDeeply(ValueError):
+    """A ``field`` of the request has more levels than can be checked."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field}: it is nested too deeply.")
+        self.field = field
 
 
 class OutsideRegions(Exception):

@@ -35,6 +35,7 @@ from providers.residency import NO_RESIDENCY
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 from providers.values import changed, frozen
+from routing.rules import NO_EFFECT, Effect
 
 logger = logging.getLogger(__name__)
 # The largest limit, in tokens, and the most stop sequences that a client's request may have.
@@ -223,8 +224,8 @@ class ChatRequestBuilder:
         only = self.names.select(name).only
         return only is not None and all(self.wire_of(ref.provider) == wire for ref in only)
 
-    async def count_tokens(self, query: ChatQuery, residency: frozenset[str] = NO_RESIDENCY) -> int:
-        """Return the input tokens of ``query``, whose data must not leave ``residency``.
+    async def count_tokens(self, query: ChatQuery, effect: Effect = NO_EFFECT) -> int:
+        """Return the input tokens of ``query``, within the regions and models of ``effect``.
 
         The named model's provider counts them if it does so for free; else they are estimated.
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
@@ -234,7 +235,9 @@ class ChatRequestBuilder:
             provider = self._caller.providers[provider_name]
             if self._caller.guard is not None:
                 break  # nothing is sent past it
-            if not residency <= self._caller.regions.get(provider_name, NO_RESIDENCY):
+            if not effect.residency <= self._caller.regions.get(provider_name, NO_RESIDENCY):
+                continue
+            if effect.exclusion_reason(provider_name, model):
                 continue
             if isinstance(provider, (AnthropicProvider, GeminiProvider)):
                 try:

@@ -7,6 +7,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from optimizer.gateway.recording.accounting import Accounting, milliseconds_sinc
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.policies.rules import ActiveRules
+from providers.catalogue import ModelSpec
 from providers.chat import Chat
 from providers.completion import Choice, Completion, embedded_tokens, most_embedded_tokens
 from providers.embedding import Embedder, is_large_input
@@ -32,8 +34,8 @@ from providers.large_json import LARGE_BYTES
 from providers.residency import residency_feature
 from providers.resilience import Attempt, ResilientCaller
 from providers.storable import storable_text
-from routing.models import ModelRef, PromptAnalysis, RoutingDecision
-from routing.rules import names
+from routing.models import ModelRef, NoEligibleModel, PromptAnalysis, RoutingDecision
+from routing.rules import NO_EFFECT, Effect, names
 
 _NO_CACHE = CachePolicy(read=False, write=False, bypass_reason="embeddings")
 
@@ -71,6 +73,7 @@ class EmbeddingService:
         """Return the provider's answer and the result of the request, once the record is durable.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
+        :class:`routing.models.NoEligibleModel` if rules leave no model,
         :class:`optimizer.domain.result.OutsideRegions`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded`,
@@ -78,23 +81,24 @@ class EmbeddingService:
         :class:`analytics.ledger.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
-        chain = [
-            ModelRef(spec.provider, spec.id)
+        specs = [
+            spec
             for spec in self._names.embedding(model)
             if isinstance(self._caller.providers[spec.provider], Embedder)
             and (
                 not client.models or names(client.models, spec.provider, spec.id, spec.snapshot_of)
             )
         ]
-        if not chain:
+        if not specs:
             raise UnknownModel(
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
-        analyze = partial(self._with_regions, model, body, options, request_id, client)
+        analyze = partial(self._under_rules, model, body, options, request_id, client)
         large = is_large_input(body)
-        analyzed, residency = await asyncio.to_thread(analyze) if large else analyze()
-        chain = kept_within(self._caller, chain, residency)
-        decision = named_decision(chain, analyzed.analysis)
+        analyzed = await asyncio.to_thread(analyze) if large else analyze()
+        residency = options.residency | client.residency | analyzed.effect.residency
+        chain = kept_within(self._caller, left_by_rules(specs, analyzed.effect), residency)
+        decision = named_decision(chain, analyzed.analysis, analyzed.effect)
         attempts: list[Attempt] = []
         reservation = None
         most, counted = await asyncio.to_thread(_sizes, body) if large else _sizes(body)
@@ -127,26 +131,49 @@ class EmbeddingService:
         recorded = await self._unfinished.record(call, recording)
         return answer.body, recorded.result
 
-    def _with_regions(
+    def _under_rules(
         self,
         model: str,
         body: Mapping[str, Any],
         options: RequestOptions,
         request_id: uuid.UUID,
         client: Client,
-    ) -> tuple[AnalyzedRequest, frozenset[str]]:
-        """Return the analyzed request, and the regions that its data must not leave."""
+    ) -> AnalyzedRequest:
+        """Return the analyzed request, with what rules demand of it."""
         analyzed = _analyzed(model, body, options, request_id, client)
-        residency = options.residency | client.residency
-        if self._rules is not None and self._rules.bind_regions:
-            text = "\n".join(texts_in(body))
-            residency |= self._rules.residency(analyzed.request, analyzed.analysis, text)
-        return analyzed, residency
+        return under_rules(self._rules, analyzed, body)
 
 
 def _sizes(body: Mapping[str, Any]) -> tuple[int, int]:
     """Return the most tokens that the input may have, and the estimated ones."""
     return most_embedded_tokens(body), embedded_tokens(body)
+
+
+def under_rules(
+    rules: ActiveRules | None, analyzed: AnalyzedRequest, body: Mapping[str, Any]
+) -> AnalyzedRequest:
+    """Return a request that is no chat, with what rules demand of it by all texts of ``body``.
+
+    Raises :class:`optimizer.domain.result.NestedTooDeeply`.
+    """
+    if rules is None or not rules.bind_all:
+        return analyzed
+    text = "\n".join(texts_in(body))
+    return replace(analyzed, effect=rules.demands(analyzed.request, analyzed.analysis, text))
+
+
+def left_by_rules(specs: Sequence[ModelSpec], effect: Effect) -> list[ModelRef]:
+    """Return the models that may answer. Raises :class:`routing.models.NoEligibleModel`."""
+    left, excluded = [], {}
+    for spec in specs:
+        ref = ModelRef(spec.provider, spec.id)
+        if reason := effect.exclusion_reason(spec.provider, spec.id, spec.snapshot_of):
+            excluded[str(ref)] = reason
+        else:
+            left.append(ref)
+    if not left:
+        raise NoEligibleModel(excluded)
+    return left
 
 
 def kept_within(
@@ -206,7 +233,9 @@ def _analyzed(
     return AnalyzedRequest(apply_client(request, client), request.analyze())
 
 
-def named_decision(chain: list[ModelRef], analysis: PromptAnalysis) -> RoutingDecision:
+def named_decision(
+    chain: list[ModelRef], analysis: PromptAnalysis, effect: Effect = NO_EFFECT
+) -> RoutingDecision:
     """Return the decision for the models that a request named, first choice first."""
     provider, model = chain[0]
     refs = [{"provider": name, "model": id_} for name, id_ in chain]
@@ -226,5 +255,6 @@ def named_decision(chain: list[ModelRef], analysis: PromptAnalysis) -> RoutingDe
             "candidates": [],
             "fallback_chain": refs[1:],
             "baseline_chain": refs,
+            **({"rules": list(effect.applied)} if effect.applied else {}),
         },
     )

@@ -19,13 +19,19 @@ from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
 from optimizer.domain.result import CompletionResult, NotAllowed
-from optimizer.gateway.embeddings import afforded, kept_within, named_decision
-from optimizer.gateway.guardrails.body_texts import texts_in
+from optimizer.gateway.embeddings import (
+    afforded,
+    kept_within,
+    left_by_rules,
+    named_decision,
+    under_rules,
+)
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.policies.rules import ActiveRules
 from optimizer.shared.tasks import Background
+from providers.catalogue import ModelSpec
 from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
 from providers.errors import ClientGone, ProviderError
@@ -94,6 +100,7 @@ class SpecialisedService:
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
         :class:`optimizer.domain.result.NotAllowed`,
+        :class:`routing.models.NoEligibleModel` if rules leave no model,
         :class:`optimizer.domain.result.OutsideRegions`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded`,
@@ -101,15 +108,15 @@ class SpecialisedService:
         :class:`analytics.ledger.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
-        allowed = self._chain(model, request, client)
+        allowed = self._allowed(model, request, client)
         prepare = partial(_prepared, model, request, options, request_id, client)
         large = len(request.text) > _LARGE_CHARACTERS or request.task == "rerank"
         analyzed, most, expected = await asyncio.to_thread(prepare) if large else prepare()
-        residency = options.residency | client.residency
-        if self._rules is not None and self._rules.bind_regions:
-            residency |= await asyncio.to_thread(_regions_of_rules, self._rules, analyzed, request)
-        chain = kept_within(self._caller, allowed, residency)
-        decision = named_decision(chain, analyzed.analysis)
+        if self._rules is not None and self._rules.bind_all:
+            analyzed = await asyncio.to_thread(under_rules, self._rules, analyzed, request.fields)
+        residency = options.residency | client.residency | analyzed.effect.residency
+        chain = kept_within(self._caller, left_by_rules(allowed, analyzed.effect), residency)
+        decision = named_decision(chain, analyzed.analysis, analyzed.effect)
         attempts: list[Attempt] = []
         reservation = None
         try:
@@ -136,7 +143,7 @@ class SpecialisedService:
         recorded = await record.whole(answer, answer.usage)
         return Performed(answer, recorded.result)
 
-    def _chain(self, model: str, request: SpecialisedRequest, client: Client) -> list[ModelRef]:
+    def _allowed(self, model: str, request: SpecialisedRequest, client: Client) -> list[ModelSpec]:
         providers = self._caller.providers
         specs = [
             spec
@@ -146,7 +153,7 @@ class SpecialisedService:
         if not specs:
             raise UnknownModel(f"No configured provider of '{model}' serves /v1/{request.task}.")
         allowed = [
-            ModelRef(spec.provider, spec.id)
+            spec
             for spec in specs
             if not client.models or names(client.models, spec.provider, spec.id, spec.snapshot_of)
         ]
@@ -284,13 +291,6 @@ class RecordedStream:
             # Nobody knows how much of it was made: all of it may be charged.
             usage = replace(usage, units=usually_used(self._recording.request).units)
         await self._recording.whole(stream, usage, cut_off)
-
-
-def _regions_of_rules(
-    rules: ActiveRules, analyzed: AnalyzedRequest, request: SpecialisedRequest
-) -> frozenset[str]:
-    text = "\n".join(texts_in(request.fields))
-    return rules.residency(analyzed.request, analyzed.analysis, text)
 
 
 def _prepared(

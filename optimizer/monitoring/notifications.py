@@ -24,7 +24,7 @@ from analytics.alerts.outbox import (
 from analytics.models import Notification, NotificationChannel
 from analytics.models.notification_target import NotificationTarget
 from optimizer.monitoring.webhook_calls import webhook_post
-from optimizer.monitoring.webhook_client import WebhookClient
+from optimizer.shared.webhook_client import WebhookClient
 
 _SECONDS = 20.0
 """A pass ends after so long; what is left is sent by the next one."""

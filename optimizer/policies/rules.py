@@ -19,6 +19,8 @@ from routing.rule_parser import RuleError, read_rule
 from routing.rules import NO_EFFECT, Effect, Match, Rule, Subject, effect_of
 
 logger = logging.getLogger(__name__)
+_BINDS_ALL = frozenset({"forbid", "force"})
+"""The actions that hold for every request, not for chats alone."""
 
 
 class RulesFileError(Exception):
@@ -67,7 +69,7 @@ class ActiveRules:
         self._read_at = self._changed_at()
         self._admins = Snapshot(lambda: load(()), version)
         self.rules: tuple[Rule, ...] = tuple(self._from_file)
-        self._weigh_text()
+        self._sort_out()
 
     def refresh(self) -> None:
         """Read the rules that have changed; if the file is unreadable now, keep its last rules."""
@@ -82,7 +84,7 @@ class ActiveRules:
                 logger.error("The last readable rules stay active. %s", error)
         if changed:
             self.rules = (*self._from_file, *(self._admins.value or ()))
-            self._weigh_text()
+            self._sort_out()
 
     def together_with(self, names: Collection[str]) -> tuple[Rule, ...]:
         """Return the active rules and the admin's rules with these names, in order."""
@@ -97,31 +99,32 @@ class ActiveRules:
         return effect_of(self.rules, subject_of(request, analysis, text_alone=text_alone))
 
     @property
-    def bind_regions(self) -> bool:
-        """Whether a rule names regions that data must not leave."""
-        return any(rule.residency for rule in self.rules)
+    def bind_all(self) -> bool:
+        """Whether a rule binds requests that are no chats, or are not routed."""
+        return bool(self._binding)
 
-    def residency(
+    def demands(
         self, request: GatewayRequest, analysis: PromptAnalysis | None = None, text: str = ""
-    ) -> frozenset[str]:
-        """Return the regions that rules name for a request that is no chat, or is not routed.
+    ) -> Effect:
+        """Return what rules demand of a request that is no chat, or is not routed.
 
+        That is which models must not answer, and the regions that its data must not leave.
         ``text`` is all of its text, if that is more than its prompt.
         """
-        if not self.bind_regions:
-            return NO_RESIDENCY
+        if not self._binding:
+            return NO_EFFECT
         text_alone = self._asks_for_text and only_text(request.chat)
         subject = subject_of(request, analysis or request.analyze(), text_alone=text_alone)
         if text:
             subject = replace(subject, prompt=text)
-        return effect_of(self.rules, subject).residency
+        return effect_of(self._binding, subject)
 
     def residency_of_unread(self, client: Client) -> frozenset[str]:
         """Return the regions that rules may name for what is passed on without being read.
 
         What is not known of it meets every condition.
         """
-        if not self.bind_regions:
+        if not any(rule.residency for rule in self._binding):
             return NO_RESIDENCY
         subject = Subject("", "", "", 0, datetime.now(UTC), client.user, client.tags)
         known = (
@@ -136,13 +139,24 @@ class ActiveRules:
                     zone=rule.match.zone,
                 ),
             )
-            for rule in self.rules
+            for rule in self._binding
             if rule.residency
         )
         return effect_of(known, subject).residency
 
-    def _weigh_text(self) -> None:
+    def _sort_out(self) -> None:
         self._asks_for_text = any(rule.match.only_text for rule in self.rules)
+        self._binding = tuple(
+            Rule(
+                rule.name,
+                rule.match,
+                rule.action if rule.action in _BINDS_ALL else "",
+                rule.models,
+                residency=rule.residency,
+            )
+            for rule in self.rules
+            if rule.residency or rule.action in _BINDS_ALL
+        )
 
     def _changed_at(self) -> float | None:
         try:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from analytics.money import dollars
+from analytics.quality.shadow import MOVES, NOT_CHEAPER, NOT_SHOWN, TOO_FEW, WORSE
 
-VERDICTS = {
-    "moves": "can be moved",
-    "too few pairs": "too few pairs",
-    "worse": "worse: stays",
-    "not shown": "not shown to be good enough",
-    "not cheaper": "not cheaper",
+VERDICT_NAMES = {
+    MOVES: "can be moved",
+    TOO_FEW: "too few pairs",
+    WORSE: "worse: stays",
+    NOT_SHOWN: "not shown to be good enough",
+    NOT_CHEAPER: "not cheaper",
 }
 KIND_HEADINGS = (
     "model", "pattern", "tier", "pairs", "won", "won, 95 %", "cost", "routed", "saved", "verdict",
@@ -27,7 +28,7 @@ PARTS = {
 def kind_row(kind: Mapping[str, Any]) -> list[str]:
     """Return a kind of requests as the cells of :data:`KIND_HEADINGS`."""
     names = [kind["requested_model"], kind["pattern"], kind["tier"]]
-    return [*names, *_figures(kind), VERDICTS[kind["verdict"]]]
+    return [*names, *_figures(kind), VERDICT_NAMES[kind["verdict"]]]
 
 
 def part_row(name: str, part: Mapping[str, Any]) -> list[str]:

@@ -68,6 +68,11 @@ class Channel:
         self._unreachable.resolved()
         return listeners - self.listens
 
+    async def others(self) -> int:
+        """Return how many other workers listen. Raises one of :attr:`errors`."""
+        counts = await in_time(self.redis.pubsub_numsub(self._name))
+        return int(counts[0][1]) - self.listens
+
     def listen(self) -> None:
         """Start to receive messages; do nothing if already listening."""
         if self._listening is None:

@@ -52,7 +52,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import GuaranteeInForce
 from optimizer.shared.circuits import SharedCircuits
-from optimizer.shared.pool_members import SharedMembers
+from optimizer.shared.pools.members import SharedMembers
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.fast_refresh import FastRefresher
 from optimizer.wiring.operation.providers import ActiveProviders

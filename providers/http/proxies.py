@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from yarl import URL
@@ -18,6 +20,18 @@ from yarl import URL
 logger = logging.getLogger(__name__)
 
 _SCHEMES = ("http", "https")
+_SOCKS = re.compile(r"socks\w*://", re.IGNORECASE)
+
+
+class SocksProxy(ValueError):
+    """The environment names a SOCKS proxy, which is not supported; the message says where."""
+
+    def __init__(self, variable: str) -> None:
+        # The value may hold a password.
+        super().__init__(
+            f"{variable} names a SOCKS proxy, and only http:// and https:// proxies are supported. "
+            "Name one of these, unset it, or set NO_PROXY=* to call everything directly."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +60,20 @@ class Proxies:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Proxies | None:
-        """Return the proxies of the environment, ``None`` if it names none that can be used."""
-        for_all = _variable(environment, "all_proxy")
-        named = {name: _variable(environment, f"{name}_proxy") or for_all for name in _SCHEMES}
-        by_scheme = {
-            scheme: proxy
-            for scheme, text in named.items()
-            if text and (proxy := _read(text)) is not None
-        }
+        """Return the proxies of the environment, ``None`` if it names none that can be used.
+
+        Raises :class:`SocksProxy`: what must go through a proxy must not go past it.
+        """
         entries = _variable(environment, "no_proxy").replace(",", " ").split()
+        by_scheme = {}
+        for scheme in _SCHEMES:
+            variable, text = _named(environment, scheme)
+            if _SOCKS.match(text):
+                if "*" in entries:
+                    continue  # nothing goes through it
+                raise SocksProxy(variable)
+            if text and (proxy := _read(text)) is not None:
+                by_scheme[scheme] = proxy
         return cls(by_scheme, tuple(entry.lower() for entry in entries)) if by_scheme else None
 
     def of_url(self, url: URL) -> Proxy | None:
@@ -67,11 +86,24 @@ class Proxies:
         return proxy
 
 
+def _named(environment: Mapping[str, str], scheme: str) -> tuple[str, str]:
+    """Return the variable that names the proxy of a scheme, and its value."""
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        if text := _variable(environment, name):
+            return name.upper(), text
+    return "", ""
+
+
 def _variable(environment: Mapping[str, str], name: str) -> str:
     return (environment.get(name) or environment.get(name.upper()) or "").strip()
 
 
+@lru_cache(maxsize=64)
 def _read(text: str) -> Proxy | None:
+    """Return the proxy of a value; one that cannot be used is said once, however often it is read.
+
+    The environment is read again by each pass of webhooks.
+    """
     try:
         url = URL(text if "://" in text else f"http://{text}")
         if url.scheme not in _SCHEMES or not url.host:

@@ -229,9 +229,24 @@ def plain_usage(body: Mapping[str, Any]) -> Usage | None:
     return Usage(tokens_in, tokens_out, cached, written, reasoning)
 
 
+# https://platform.openai.com/docs/api-reference/responses/object#responses/object-error
+STATUS_BY_CODE = {
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 402,
+    "server_error": 500,
+    "server_is_overloaded": 503,
+    "vector_store_timeout": 500,
+}
+"""The statuses that OpenAI's codes of errors stand for."""
+
+
 def upstream_error(provider: str, error: Any) -> ProviderError:
-    """Return the error that a router reports in a response with status 200."""
-    code = error.get("code") if isinstance(error, dict) else None
+    """Return the error that a response with status 200 reports, by a router's code or OpenAI's."""
+    fields = error if isinstance(error, dict) else {}
+    code = fields.get("code")
     if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599:
         return error_for_status(provider, code)
+    for name in (code, fields.get("type")):
+        if isinstance(name, str) and name in STATUS_BY_CODE:
+            return error_for_status(provider, STATUS_BY_CODE[name])
     return MalformedResponse(provider, "reported an error in a response with status 200")

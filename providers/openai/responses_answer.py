@@ -21,20 +21,13 @@ from providers.completion import (
     complete_usage,
 )
 from providers.errors import EmptyCompletion, ProviderError, error_for_status
+from providers.openai.answer import STATUS_BY_CODE
 from providers.usage import read_usage
 
 WIRE = "openai-responses"
 _INCOMPLETE: dict[str, FinishReason] = {
     "max_output_tokens": "length",
     "content_filter": "content_filter",
-}
-# https://platform.openai.com/docs/api-reference/responses/object#responses/object-error
-_STATUS_BY_CODE = {
-    "rate_limit_exceeded": 429,
-    "insufficient_quota": 402,
-    "server_error": 500,
-    "server_is_overloaded": 503,
-    "vector_store_timeout": 500,
 }
 # A response that is worked on in the background has no output yet.
 _UNFINISHED = frozenset({"queued", "in_progress"})
@@ -127,7 +120,7 @@ def response_error(provider: str, body: Mapping[str, Any]) -> ProviderError:
     error = body.get("error")
     fields = error if isinstance(error, dict) else body
     code = text_of(fields.get("code")) or text_of(fields.get("type"))
-    failure = error_for_status(provider, _STATUS_BY_CODE.get(code, 400 if code else 500))
+    failure = error_for_status(provider, STATUS_BY_CODE.get(code, 400 if code else 500))
     failure.usage = read_usage(body)
     failure.words = text_of(fields.get("message"))[:500]
     return failure

@@ -98,7 +98,8 @@ class SpecialisedClient(WireClient):
 
     def _reported(self, report: dict[str, Any], usage: Usage) -> ProviderError:
         """Return the error that an answer with status 200 reports, with what it says was used."""
-        error = upstream_error(self.name, report.get("error"))
+        # Some events have the error's fields themselves.
+        error = upstream_error(self.name, report.get("error") or report)
         error.usage = None if usage.unreported and usage.reported_cost is None else usage
         if not self.holds_key(as_json(report)):
             error.event = report

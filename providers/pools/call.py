@@ -77,10 +77,11 @@ class PooledCall:
     def _answered(self, made: Made) -> Made:
         """Return what the member delivered, marked as its answer.
 
-        A stream ends the call later, but that of a specialised model counts as answered.
+        A stream ends the call later. That of a specialised model has no content yet.
         """
         opened = self._pool.clock() - self._began
-        self._pool.answers(self.member, self._model, self._began)
+        if not isinstance(made, SpecialisedStream):
+            self._pool.answers(self.member, self._model, self._began)
         if isinstance(made, OpenStream):
             self.member.opening.add(opened, self._pool.clock())
             made.member = self.member.name
@@ -109,11 +110,20 @@ class PooledCall:
         return made
 
     async def _until_read(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield the pieces, and end the call behind the last one."""
+        """Yield the pieces, and end the call behind the last one: the first one is an answer."""
+        answered = False
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
+                    if not answered:
+                        answered = True
+                        self._pool.answers(self.member, self._model, self._began)
                     yield piece
+            if not answered:
+                self._pool.answers(self.member, self._model, self._began)
+        except ProviderError as error:
+            self.break_off(error)
+            raise
         finally:
             self._end()
 

@@ -59,7 +59,8 @@ class Member:
 
     ``busy`` are its calls in progress, ``answered`` and ``failed`` count those that have ended.
     ``owed`` is how much of its weight it has not been given yet. ``opening`` are the seconds until
-    the first content, ``per_token`` the seconds for each token after it.
+    the first content, ``per_token`` the seconds for each token after it. Other workers
+    have all its places until ``full_until``, as far as is known.
     """
 
     spec: MemberSpec
@@ -70,6 +71,7 @@ class Member:
     owed: float = 0.0
     last_error: str = ""
     probing_until: float = 0.0
+    full_until: float = 0.0
     opening: Measured = field(default_factory=Measured)
     per_token: Measured = field(default_factory=Measured)
     _requests: dict[str, _Left] = field(default_factory=dict)
@@ -85,15 +87,14 @@ class Member:
         spec = self.spec
         return residency <= spec.regions and (spec.models is None or model in spec.models)
 
-    @property
-    def has_place(self) -> bool:
-        """Whether it may have one more call in progress."""
+    def has_place(self, now: float) -> bool:
+        """Return whether it may have one more call in progress."""
         most = self.spec.most_at_once
-        return most is None or self.busy < most
+        return most is None or (self.busy < most and now >= self.full_until)
 
     def has_room(self, model: str, tokens: int, now: float) -> bool:
         """Return whether it may take one more call with so many tokens of input, by its limits."""
-        if not self.has_place:
+        if not self.has_place(now):
             return False
         requests, left = self._requests.get(model), self._tokens.get(model)
         if requests is not None and not requests.allows(1, now):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from providers.errors import MembersBusy
 from providers.pools.member import Member
@@ -13,6 +14,18 @@ Take = Callable[[], Member]
 """Takes a place of a member. Raises :class:`MembersBusy`, and what choosing one raises."""
 _LOOK_AGAIN_SECONDS = 1.0
 """A member that was spared may be called again without a place becoming free."""
+
+
+class Places(Protocol):
+    """The places of a pool's limited members over all workers; none may be taken twice."""
+
+    async def take(self, member: str, most: int) -> bool:
+        """Take one of ``most`` places of a member; return whether one was free."""
+        ...
+
+    def free(self, member: str) -> None:
+        """Give one back, and have the pool told once others may take it. Does not wait."""
+        ...
 
 
 class WaitingCalls:

@@ -1,12 +1,13 @@
 """A pool of members that serve the models of one provider, and what it learns of each.
 
 The state is in this process, so that a call needs no network. Code that shares it with other
-workers sets :attr:`MemberPool.on_change`, and passes on what others found with
-:meth:`MemberPool.spare`.
+workers sets :attr:`MemberPool.on_change` and :attr:`MemberPool.places`, and passes on what others
+found with :meth:`MemberPool.spare` and :meth:`MemberPool.freed`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,7 +30,7 @@ from providers.errors import (
 )
 from providers.pools.choosing import chosen, conversation_of
 from providers.pools.member import Member, MemberState
-from providers.pools.places import WaitingCalls
+from providers.pools.places import Places, WaitingCalls
 from providers.pools.rate_headers import limits_left
 from providers.pools.spec import Choice
 from providers.residency import NO_RESIDENCY, residency_features
@@ -41,6 +42,8 @@ _REFUSED_FOR = 300.0
 _ONCE_MORE = 2.0
 """Seconds for which a member is spared that fails again after another worker found it failing."""
 _PROBE_SECONDS = 10.0
+_FULL_SECONDS = 1.0
+"""How long a member is not asked for whose places other workers have, unless they free one."""
 _OF_THE_KEY = (AuthenticationFailed, InsufficientCredit)
 _OF_THE_MODEL = (PermissionDenied, ModelNotFound)
 _FAULTS = (ProviderUnavailable, ConnectionFailed, ProviderTimeout)
@@ -67,6 +70,8 @@ class MemberPool:
         self.on_change: Callable[[str, str, float], None] = lambda member, model, seconds: None
         self.clock = clock
         self.choice: Choice = choose
+        self.places: Places | None = None
+        """The places of members with ``most_at_once`` over all workers; ``None`` for this one's."""
         self._cooldowns = Cooldowns(clock)
         self._waiting = WaitingCalls()
 
@@ -108,7 +113,7 @@ class MemberPool:
         if self._cooldowns.models:
             well = [member for member in fresh if self._is_well(member, model, now)]
         ready = [member for member in well if member.has_room(model, tokens, now)]
-        free = ready or [member for member in well or fresh if member.has_place]
+        free = ready or [member for member in well or fresh if member.has_place(now)]
         if not free:
             raise MembersBusy.of(self.provider)
         conversation = b"" if chat is None else conversation_of(chat, tokens, caller)
@@ -137,19 +142,54 @@ class MemberPool:
             self.begins(member, model, tokens)
             return member
 
-        return await self._waiting.take(
-            begun, wait, lambda member: self.give_back(member, model, tokens)
-        )
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        while True:
+            member = await self._waiting.take(
+                begun, wait, lambda member: self._undo(member, model, tokens)
+            )
+            most = member.spec.most_at_once
+            if self.places is None or most is None:
+                return member
+            try:
+                has_place = await self.places.take(member.name, most)
+            except BaseException:
+                self._undo(member, model, tokens)
+                raise
+            if has_place:
+                return member
+            member.full_until = self.clock() + _FULL_SECONDS
+            self._undo(member, model, tokens)
+            wait = max(0.0, until - loop.time())
+
+    def _undo(self, member: Member, model: str, tokens: int) -> None:
+        """End a call that has begun here, and has no place among those of all workers."""
+        member.give_back(model, tokens)
+        member.probing_until = 0.0
+        self._waiting.hand_on()
 
     def give_back(self, member: Member, model: str, tokens: int) -> None:
         """End a call that has begun here and was not made."""
         member.give_back(model, tokens)
         member.probing_until = 0.0
-        self._waiting.hand_on()
+        self._free(member)
 
     def end(self, member: Member) -> None:
         """End a call that was made."""
         member.busy -= 1
+        self._free(member)
+
+    def _free(self, member: Member) -> None:
+        if self.places is not None and member.spec.most_at_once is not None:
+            self.places.free(member.name)
+        else:
+            self._waiting.hand_on()
+
+    def freed(self, name: str) -> None:
+        """Give a place that a worker freed to a call that waits here."""
+        for member in self.members:
+            if member.name == name:
+                member.full_until = 0.0
         self._waiting.hand_on()
 
     def has_another(

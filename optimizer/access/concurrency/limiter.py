@@ -8,9 +8,9 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping
 from contextlib import suppress
 
-from optimizer.access.concurrency.slots import LocalSlots, RedisSlots, Slots, SlotsUnavailable
 from optimizer.domain.client import Client
 from optimizer.shared.log_once import LogOnce
+from optimizer.shared.slots import LocalSlots, RedisSlots, Slots, SlotsUnavailable
 
 logger = logging.getLogger(__name__)
 _LOOK_AGAIN = 0.05

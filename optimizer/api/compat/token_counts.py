@@ -14,6 +14,7 @@ from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.policies.rules import ActiveRules
 from optimizer.wiring.services import Services
+from routing.rules import NO_EFFECT, Effect
 
 
 class TokenCountEndpoint(WireEndpoint):
@@ -47,11 +48,13 @@ class TokenCountEndpoint(WireEndpoint):
             | query.options.residency
             | residency_of(api_request.header(RESIDENCY_HEADER))
         )
-        if self._rules.bind_regions:
-            residency |= await asyncio.to_thread(self._regions_of_rules, query, api_request)
-        return await self._chat_requests.count_tokens(query, residency)
+        effect = NO_EFFECT
+        if self._rules.bind_all:
+            effect = await asyncio.to_thread(self._demands, query, api_request)
+        effect = replace(effect, residency=effect.residency | residency)
+        return await self._chat_requests.count_tokens(query, effect)
 
-    def _regions_of_rules(self, query: ChatQuery, api_request: ApiRequest) -> frozenset[str]:
+    def _demands(self, query: ChatQuery, api_request: ApiRequest) -> Effect:
         request = self._chat_requests.build(
             query,
             endpoint=self.name,
@@ -59,7 +62,7 @@ class TokenCountEndpoint(WireEndpoint):
             client=api_request.client,
             header=api_request.header,
         )
-        return self._rules.residency(request)
+        return self._rules.demands(request)
 
     def _large_query(self, api_request: ApiRequest) -> ChatQuery:
         query = self.query(api_request)

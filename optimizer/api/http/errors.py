@@ -25,6 +25,7 @@ from optimizer.domain.request import GatewayRequest, WrongResidency
 from optimizer.domain.result import (
     BudgetExceeded,
     GuardrailRefused,
+    NestedTooDeeply,
     NotAllowed,
     NotCached,
     OutsideRegions,
@@ -307,7 +308,16 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
                 retry_after=5,
                 ours=False,
             )
-        return Failure(400, "invalid", str(error), code="guardrail_refused", ours=False)
+        field, words = error.field[:_MOST_ERROR_CHARS], str(error)
+        return Failure(
+            400,
+            "invalid",
+            words,
+            field or None,
+            "guardrail_refused",
+            errors={field: [words]} if field else None,
+            ours=False,
+        )
     attempts = error.attempts
     calls = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
     message = f"{error} {calls}".strip()
@@ -338,6 +348,9 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
 
 
 def _failure_by_type(error: Exception) -> Failure:
+    if isinstance(error, NestedTooDeeply):
+        field, words = error.field[:_MOST_ERROR_CHARS], str(error)[:_MOST_ERROR_CHARS]
+        return Failure(400, "invalid", words, field, errors={field: [words]})
     if isinstance(error, UnknownAnswer):
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)

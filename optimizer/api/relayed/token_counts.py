@@ -26,6 +26,7 @@ from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.provider_objects.compaction import OtherWire, OwnCalls, PassedAnswer
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
+from routing.models import NoEligibleModel
 
 logger = logging.getLogger(__name__)
 
@@ -86,15 +87,16 @@ class InputTokensEndpoint(_OwnCallEndpoint):
         request = await self.request_of(api_request)
         await check_files(self._objects, request.chat, request.client)
         try:
-            model = self.own_calls.own_model(request)
+            effect = await self.own_calls.demands(request)
+            model = self.own_calls.own_model(request, effect)
             if self.own_calls.guarded:
                 raise OtherWire(request.requested_model)  # nothing is sent past the guard rails
             answer = await self.own_calls.pass_on(
                 "/responses/input_tokens", api_request.data, model,
-                large=api_request.large, residency=await self.own_calls.residency(request),
+                large=api_request.large, residency=effect.residency,
             )  # fmt: skip
             return _reply(answer)
-        except OtherWire:
+        except (OtherWire, NoEligibleModel):
             pass
         except ProviderError as error:
             logger.warning("Tokens are estimated, as counting failed: %s", error)

@@ -5,22 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from analytics.access.audit import Actor
 from analytics.models import ShadowMove
-from analytics.quality.shadow import shadow_report
-from analytics.quality.shadow_moves import (
-    AlreadyMoved,
-    NothingToUndo,
-    movable,
-    shadow_move,
-    shadow_undo,
-)
+from analytics.quality.shadow_moves import AlreadyMoved, NothingToMove, NothingToUndo, movable
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.presentation.shadow import (
     KIND_HEADINGS,
@@ -33,7 +26,9 @@ from optimizer.presentation.shadow import (
     summary_line,
 )
 from optimizer.wiring.operation.settings import settings_in_force
+from optimizer.wiring.operation.shadow import latest_moves, move_ready, shadow_now, undo_last
 
+_MOST_MOVES = 20
 _RIGHTS_TO_MOVE = ("analytics.add_routingrule", "analytics.delete_routingrule")
 
 
@@ -62,7 +57,7 @@ def shadow_page(request: HttpRequest) -> HttpResponse:
         "ready": [moved_line(kind) for kind in ready],
         "margin": report["margin"],
         "may_move": request.user.has_perms(_RIGHTS_TO_MOVE),  # type: ignore[union-attr]
-        "moves": ShadowMove.objects.all()[:20],
+        "moves": latest_moves(_MOST_MOVES),
         "in_force": ShadowMove.objects.filter(undone_at=None).first(),
     }
     return TemplateResponse(request, "admin/shadow.html", context)
@@ -73,17 +68,12 @@ def shadow_move_view(request: HttpRequest) -> HttpResponse:
     """Leave the kinds whose bound holds to routing."""
     _require(request, *_RIGHTS_TO_MOVE)
     _, report = _report(request)
-    kinds = movable(report)
-    if not kinds:
-        messages.warning(request, "The bound of no kind holds any more. Nothing was changed.")
-        return _back(request)
     try:
-        move = shadow_move(kinds, report["margin"], who=request.user.get_username())
-    except AlreadyMoved as error:
-        messages.warning(request, str(error))
+        move = move_ready(report, who=Actor(request.user.get_username()))
+    except (NothingToMove, AlreadyMoved) as error:
+        messages.warning(request, f"{error} Nothing was changed.")
         return _back(request)
-    messages.success(request, f"Left to routing: {'; '.join(map(moved_line, kinds))}.")
-    _log(request, move, "Moved.")
+    messages.success(request, f"Left to routing: {'; '.join(map(moved_line, move.evidence))}.")
     return _back(request)
 
 
@@ -92,31 +82,23 @@ def shadow_undo_view(request: HttpRequest) -> HttpResponse:
     """Delete the rules of the last move."""
     _require(request, *_RIGHTS_TO_MOVE)
     try:
-        move = shadow_undo(who=request.user.get_username())
+        move = undo_last(who=Actor(request.user.get_username()))
     except NothingToUndo as error:
         messages.warning(request, str(error))
         return _back(request)
     messages.success(request, f"Undone: {', '.join(move.rules)}.")
-    _log(request, move, "Undone.")
     return _back(request)
 
 
 def _report(request: HttpRequest) -> tuple[ReportPeriod, dict[str, Any]]:
     values = request.GET if request.method == "GET" else request.POST
     period = ReportPeriod.from_query(values)
-    return period, shadow_report(settings_in_force().shadow_margin, period.since, period.until)
+    return period, shadow_now(period.since, period.until)
 
 
 def _require(request: HttpRequest, *permissions: str) -> None:
     if not request.user.has_perms(permissions):  # type: ignore[union-attr]
         raise PermissionDenied
-
-
-def _log(request: HttpRequest, move: ShadowMove, message: str) -> None:
-    assert request.user.pk is not None
-    LogEntry.objects.log_actions(
-        request.user.pk, [move], CHANGE, change_message=message, single_object=True
-    )
 
 
 def _back(request: HttpRequest) -> HttpResponse:

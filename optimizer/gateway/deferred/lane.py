@@ -25,6 +25,7 @@ from optimizer.gateway.deferred.reading import Reader
 from optimizer.gateway.deferred.sending import Sender
 from optimizer.gateway.deferred.webhooks import Webhooks, again_after
 from optimizer.shared.log_once import LogOnce
+from optimizer.shared.webhook_client import WebhookClient
 from providers.errors import ProviderError
 
 logger = logging.getLogger(__name__)
@@ -151,9 +152,12 @@ class BatchLane:
 
     async def _call_webhooks(self) -> None:
         due = await self.context.do(webhooks_due)
-        await asyncio.gather(*map(self._call_webhook, due))
+        if not due:
+            return
+        async with WebhookClient() as client:
+            await asyncio.gather(*(self._call_webhook(client, row) for row in due))
 
-    async def _call_webhook(self, row: DeferredRequest) -> None:
-        error = await self._webhooks.call(row)
+    async def _call_webhook(self, client: WebhookClient, row: DeferredRequest) -> None:
+        error = await self._webhooks.call(client, row)
         again = again_after(row.webhook_attempts + 1) if error else timedelta(0)
         await self.context.do(webhook_note, row.pk, error, again)

@@ -8,19 +8,18 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-import httpx
-
 from analytics.models import DeferredRequest
+from optimizer.shared.webhook_client import WebhookClient
 from optimizer.shared.webhooks import AllowedHosts, WebhookRefused, signed_headers
 
-_TIMEOUT = 5.0
 MOST_ATTEMPTS = 12
 
 
 class Webhooks:
     """Calls webhooks at ``hosts`` (:class:`optimizer.shared.webhooks.AllowedHosts`).
 
-    Calls are signed with ``secret``. Redirects are not followed, so no other host is ever called.
+    Calls are signed with ``secret``. Redirects are not followed, so no other host is ever called,
+    and no address of an allowed host that hands out a machine's credentials.
     """
 
     def __init__(self, hosts: Collection[str], secret: str) -> None:
@@ -31,7 +30,7 @@ class Webhooks:
         """Raise :class:`optimizer.shared.webhooks.WebhookRefused` if it must not be called."""
         self._allowed.check(url)
 
-    async def call(self, row: DeferredRequest) -> str:
+    async def call(self, client: WebhookClient, row: DeferredRequest) -> str:
         """Call the webhook of a request that has ended; return the error, empty if it took it."""
         try:
             self.check(row.webhook)
@@ -39,14 +38,7 @@ class Webhooks:
             return str(error)
         body = json.dumps(webhook_body(row)).encode()
         headers = signed_headers(self._secret, str(row.pk), body, int(time.time()))
-        try:
-            async with (
-                httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as client,
-                client.stream("POST", row.webhook, content=body, headers=headers) as response,
-            ):
-                return "" if response.is_success else f"HTTP {response.status_code}"
-        except httpx.HTTPError as error:
-            return type(error).__name__
+        return await client.deliver(row.webhook, body, headers, checked=True)
 
 
 def again_after(attempts: int) -> timedelta | None:

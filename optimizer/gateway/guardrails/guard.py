@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing
 from typing import Any, NoReturn, TypeVar
 
+from optimizer.domain.result import NestedTooDeeply
 from optimizer.gateway.guardrails.rails import Rail, RailCall, RailFinding
 from optimizer.gateway.levers.cascade.held_stream import hold_stream
 from providers.assembly import CompletionBuilder
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 Checked = TypeVar("Checked")
 Sent = TypeVar("Sent")
 Made = TypeVar("Made")
+_LONGEST_NAME = 100
 _Begun = Sequence[tuple[Rail, RailCall]]
 
 
@@ -184,6 +186,11 @@ class GuardRails:
         started = time.perf_counter()
         try:
             checked, finding = await checking
+        except NestedTooDeeply as error:
+            # Refused even by a rail that fails open: any client can nest what it wants unchecked.
+            detail = f"{error.field[:_LONGEST_NAME]} is nested too deeply"
+            attempts.append(_note(rail, stage, "refused", detail, "", started))
+            _refuse(rail, stage, attempts, detail, unavailable=False, field=error.field)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing passes unchecked by it
             # The message of another error may hold a part of the prompt.
             reason = str(error) if isinstance(error, ProviderError) else type(error).__name__
@@ -201,11 +208,17 @@ class GuardRails:
 
 
 def _refuse(
-    rail: Rail, stage: str, attempts: Sequence[Attempt], detail: str, *, unavailable: bool
+    rail: Rail,
+    stage: str,
+    attempts: Sequence[Attempt],
+    detail: str,
+    *,
+    unavailable: bool,
+    field: str = "",
 ) -> NoReturn:
     what = "request" if stage == "input" else "answer"
     reason = f"The guard rail “{rail.name}” refused the {what}: {detail}."
-    raise CallRefused(attempts, reason, unavailable=unavailable)
+    raise CallRefused(attempts, reason, unavailable=unavailable, field=field)
 
 
 _CODES = {

@@ -30,8 +30,8 @@ from providers.openai.client import OpenAIOwnProvider
 from providers.residency import NO_RESIDENCY
 from providers.resilience import Attempt, ResilientCaller
 from providers.usage import read_usage
-from routing.models import ModelRef
-from routing.rules import names
+from routing.models import ModelRef, NoEligibleModel
+from routing.rules import NO_EFFECT, Effect, names
 
 
 class OtherWire(Exception):
@@ -70,23 +70,26 @@ class OwnCalls:
         """Whether guard rails stand before calls of models: these would pass them by."""
         return self._caller.guard is not None
 
-    async def residency(self, request: GatewayRequest) -> frozenset[str]:
-        """Return the regions that the request's data must not leave; rules name some, too."""
+    async def demands(self, request: GatewayRequest) -> Effect:
+        """Return what rules demand of the request, with its own regions."""
         regions = residency_of_request(request)
-        if self._rules is None or not self._rules.bind_regions:
-            return regions
-        if request.chat.large:
-            return regions | await asyncio.to_thread(self._rules.residency, request)
-        return regions | self._rules.residency(request)
+        effect = NO_EFFECT
+        if self._rules is not None and self._rules.bind_all:
+            if request.chat.large:
+                effect = await asyncio.to_thread(self._rules.demands, request)
+            else:
+                effect = self._rules.demands(request)
+        return replace(effect, residency=effect.residency | regions)
 
     async def drain(self) -> None:
         """Wait until all requests that ended without an answer are recorded."""
         await self._unfinished.drain()
 
-    def own_model(self, request: GatewayRequest) -> ModelRef:
-        """Return the model of OpenAI's own API that the request names.
+    def own_model(self, request: GatewayRequest, effect: Effect) -> ModelRef:
+        """Return the model of OpenAI's own API that the request names, and rules leave.
 
-        Raises :class:`OtherWire`, and :class:`optimizer.domain.result.NotAllowed`.
+        Raises :class:`OtherWire`, :class:`optimizer.domain.result.NotAllowed` and
+        :class:`routing.models.NoEligibleModel`.
         """
         own = [
             ref
@@ -96,10 +99,14 @@ class OwnCalls:
         if not own:
             raise OtherWire(request.requested_model)
         allowed = request.client.models
+        own = [ref for ref in own if not allowed or names(allowed, *ref)]
+        if not own:
+            raise NotAllowed(f"This API key does not allow the model '{request.requested_model}'.")
+        excluded = {str(ref): effect.exclusion_reason(*ref) for ref in own}
         for ref in own:
-            if not allowed or names(allowed, *ref):
+            if not excluded[str(ref)]:
                 return ref
-        raise NotAllowed(f"This API key does not allow the model '{request.requested_model}'.")
+        raise NoEligibleModel({ref: reason for ref, reason in excluded.items() if reason})
 
     async def pass_on(
         self,
@@ -142,16 +149,17 @@ class OwnCalls:
         :class:`analytics.ledger.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
-        model = self.own_model(request)
-        analyzed = AnalyzedRequest(request, request.analyze())
-        decision = named_decision([model], analyzed.analysis)
+        effect = await self.demands(request)
+        model = self.own_model(request, effect)
+        analyzed = AnalyzedRequest(request, request.analyze(), effect)
+        decision = named_decision([model], analyzed.analysis, effect)
         reservation = self._budgets.reservation(request)
         attempts: list[Attempt] = []
         try:
             if reservation is not None:
                 await afforded(reservation, [model])
                 await reservation.authorize(*model, ())
-            answer = await self._passed(body, model, request, attempts)
+            answer = await self._passed(body, model, analyzed, attempts)
             if answer.status >= 400:
                 await self._accounting.record_failure(analyzed, decision, attempts, started)
                 return answer
@@ -178,15 +186,16 @@ class OwnCalls:
         self,
         body: Mapping[str, Any],
         model: ModelRef,
-        request: GatewayRequest,
+        analyzed: AnalyzedRequest,
         attempts: list[Attempt],
     ) -> PassedAnswer:
         """Return OpenAI's answer; a call that fails is added to ``attempts``."""
+        request = analyzed.request
         error: ProviderError | None = None
         try:
             answer = await self.pass_on(
                 "/responses/compact", body, model,
-                large=request.chat.large, residency=await self.residency(request),
+                large=request.chat.large, residency=analyzed.effect.residency,
             )  # fmt: skip
             if answer.status >= 400:
                 error = error_for_status(model.provider, answer.status)

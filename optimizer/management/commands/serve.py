@@ -17,7 +17,11 @@ from analytics.access.keys import keys_version
 from analytics.management.teaching import TeachingCommand
 from optimizer import __version__
 from optimizer.monitoring.shared_metrics import metrics_shared
-from optimizer.wiring.installation.upstream import installed_catalogue, local_enabled
+from optimizer.wiring.installation.upstream import (
+    check_proxies,
+    installed_catalogue,
+    local_enabled,
+)
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from providers.registry import configured_names
 
@@ -77,6 +81,7 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare the database if asked to, print the addresses, and serve."""
+        check_proxies()  # said in one line here, and not by each worker that cannot start
         host, port = options["host"], options["port"]
         if options["prepare"]:
             call_command("migrate", verbosity=0, interactive=False)

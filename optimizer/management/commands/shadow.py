@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from rich.table import Table
 
-from analytics.access.audit import COMMAND_LINE, audit_added, audit_changed
+from analytics.access.audit import command_line_actor
 from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
-from analytics.quality.shadow import shadow_report
-from analytics.quality.shadow_moves import (
-    AlreadyMoved,
-    NothingToUndo,
-    movable,
-    shadow_move,
-    shadow_undo,
-)
+from analytics.quality.shadow_moves import AlreadyMoved, NothingToMove, NothingToUndo, movable
 from analytics.reports.report_formats import as_json
 from optimizer.presentation.shadow import (
     NARROW_HEADINGS,
     PARTS,
-    VERDICTS,
+    VERDICT_NAMES,
     funnel_lines,
     kind_name,
     moved_line,
@@ -32,7 +24,7 @@ from optimizer.presentation.shadow import (
     part_name,
     summary_line,
 )
-from optimizer.wiring.operation.settings import settings_in_force
+from optimizer.wiring.operation.shadow import move_ready, shadow_now, undo_last
 
 
 class Command(TeachingCommand):
@@ -70,7 +62,7 @@ class Command(TeachingCommand):
             self._undo(console)
             return
         since = datetime.now(UTC) - timedelta(days=options["days"])
-        report = shadow_report(settings_in_force().shadow_margin, since)
+        report = shadow_now(since)
         if options["preview"] or options["move"]:
             self._move(console, report, preview=options["preview"])
         elif options["json"]:
@@ -87,7 +79,7 @@ class Command(TeachingCommand):
             return
         kinds = Table("Kind", *NARROW_HEADINGS[1:], "verdict")
         for kind in report["kinds"]:
-            kinds.add_row(*narrow_row(kind_name(kind), kind), VERDICTS[kind["verdict"]])
+            kinds.add_row(*narrow_row(kind_name(kind), kind), VERDICT_NAMES[kind["verdict"]])
         console.print(kinds)
         for name, title in PARTS.items():
             parts = Table(title, *NARROW_HEADINGS[1:])
@@ -102,21 +94,21 @@ class Command(TeachingCommand):
     @staticmethod
     def _move(console: TerminalConsole, report: dict[str, Any], *, preview: bool) -> None:
         kinds = movable(report)
-        if not kinds:
-            console.print(
-                "No kind of requests can be moved now. The column “verdict” of manage.py shadow "
-                "says why."
-            )
+        try:
+            if not kinds:
+                raise NothingToMove("No kind of requests can be moved now.")
+            if not preview:
+                kinds = move_ready(report, who=command_line_actor()).evidence
+        except NothingToMove as error:
+            console.print(f"{error} The column “verdict” of manage.py shadow says why.")
             return
-        if preview:
-            console.print("manage.py shadow --move would leave these to routing:")
-        else:
-            try:
-                move = shadow_move(kinds, report["margin"], who=_who())
-            except AlreadyMoved as error:
-                raise CommandError(str(error)) from None
-            audit_added(move, "moved")
-            console.print("Left to routing; every worker follows within seconds:")
+        except AlreadyMoved as error:
+            raise CommandError(str(error)) from None
+        console.print(
+            "manage.py shadow --move would leave these to routing:"
+            if preview
+            else "Left to routing; every worker follows within seconds:"
+        )
         for kind in kinds:
             console.print(f"  {moved_line(kind)}")
         if not preview:
@@ -125,17 +117,9 @@ class Command(TeachingCommand):
     @staticmethod
     def _undo(console: TerminalConsole) -> None:
         try:
-            move = shadow_undo(who=_who())
+            move = undo_last(who=command_line_actor())
         except NothingToUndo as error:
             raise CommandError(str(error)) from None
-        audit_changed(move, "undone")
         console.print(f"Undone: the move of {move.at:%Y-%m-%d %H:%M} UTC by {move.who}.")
         for name in move.rules:
             console.print(f"  deleted the rule {name}")
-
-
-def _who() -> str:
-    try:
-        return f"{COMMAND_LINE} ({getpass.getuser()})"
-    except (OSError, KeyError):  # a container without such a user
-        return COMMAND_LINE

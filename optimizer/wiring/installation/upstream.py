@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.guardrails.configured import GuardSettings, configured_guard
 from optimizer.gateway.guardrails.guard import GuardRails
 from optimizer.shared.circuits import SharedCircuits
-from optimizer.shared.pool_members import SharedMembers
+from optimizer.shared.pools.members import SharedMembers
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.operation.catalogue_models import ActiveCatalogue
 from optimizer.wiring.operation.providers import ActiveProviders
@@ -22,6 +24,7 @@ from optimizer.wiring.routing import routing_abilities
 from providers.abilities import AbilityTable
 from providers.catalogue import Catalogue, load_catalogue
 from providers.clouds.placement import placed
+from providers.http.proxies import Proxies, SocksProxy
 from providers.http.transport import ConnectionSettings
 from providers.known_models import KnownModels
 from providers.local.client import local_available
@@ -111,11 +114,21 @@ class Upstream:
         return {name: self.caller.circuit_state(name) for name in self.registry.providers}
 
 
+def check_proxies() -> None:
+    """Raise ``ImproperlyConfigured`` if the environment names a SOCKS proxy for calls."""
+    try:
+        Proxies.of(os.environ)
+    except SocksProxy as error:
+        raise ImproperlyConfigured(str(error)) from None
+
+
 def build_upstream(product: ProductSettings) -> Upstream:
     """Build what calls providers, as the settings say.
 
-    Raises :class:`providers.catalogue.CatalogueError`.
+    Raises :class:`providers.catalogue.CatalogueError`, and ``ImproperlyConfigured`` if the
+    environment names a proxy of a kind that is not supported.
     """
+    check_proxies()
     catalogue = installed_catalogue()
     known = KnownModels(catalogue)
     prices = PriceBook(catalogue, known)

@@ -21,7 +21,7 @@ from analytics.operation.provider_keys import (
     provider_keys_stored,
     provider_keys_version,
 )
-from optimizer.shared.pool_members import SharedMembers
+from optimizer.shared.pools.members import SharedMembers
 from optimizer.shared.snapshot import Snapshot
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.operation.catalogue_models import ActiveCatalogue

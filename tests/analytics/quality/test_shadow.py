@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -147,6 +148,23 @@ def test_the_page_moves_and_undoes(admin_client: Client) -> None:
     undone = admin_client.post(reverse("admin:shadow_undo"), follow=True)
     assert "Undone" in undone.content.decode()
     assert not RoutingRule.objects.exists()
+
+
+def test_the_trail_says_the_same_whoever_moves(admin_client: Client) -> None:
+    pairs(GOOD)
+    run("--move")
+    run("--undo")
+    admin_client.post(reverse("admin:shadow_move"), {"days": "7"})
+    admin_client.post(reverse("admin:shadow_undo"))
+    entries = LogEntry.objects.filter(content_type__model="shadowmove").order_by("pk")
+    rule = f"shadow: {NAMED}"
+    assert [entry.action_flag for entry in entries] == [ADDITION, CHANGE] * 2
+    for entry, what in zip(entries, ["moved", "undone"] * 2, strict=True):
+        assert entry.change_message.startswith(f"{what}: {rule}"), entry.change_message
+    assert [entry.user.username for entry in entries] == ["manage.py"] * 2 + ["admin"] * 2
+    by_command, by_page = ShadowMove.objects.order_by("pk")
+    assert by_command.who.startswith("manage.py (by ")
+    assert by_page.who == "admin"
 
 
 @pytest.mark.parametrize("name", ["shadow_move", "shadow_undo"])

@@ -18,8 +18,8 @@ from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord
 from optimizer.access.concurrency import limiter
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout, FairQueue
-from optimizer.access.concurrency.slots import RedisSlots
 from optimizer.domain.client import Client
+from optimizer.shared.slots import RedisSlots
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider
@@ -355,8 +355,8 @@ async def test_workers_share_a_key_s_slots() -> None:
 async def test_what_a_dead_worker_had_is_free_when_its_lease_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("optimizer.access.concurrency.slots._LEASE", 2.0)
-    monkeypatch.setattr("optimizer.access.concurrency.slots._RENEWED", 0.2)
+    monkeypatch.setattr("optimizer.shared.slots._LEASE", 2.0)
+    monkeypatch.setattr("optimizer.shared.slots._RENEWED", 0.2)
     dead, alive = RedisSlots(redis_url), RedisSlots(redis_url)
     who = f"test {uuid.uuid4()}"
     assert await dead.take(who, 2)

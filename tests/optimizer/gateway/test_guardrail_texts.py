@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,6 +171,86 @@ def test_bodies_of_all_wires_by_the_names_of_their_fields() -> None:
     assert changed["tools"] is body["tools"]
     assert changed["messages"][1]["content"][0] == body["messages"][1]["content"][0]
     assert changed_body(body, lambda text: text) is body
+
+
+MAIL = "ann@example.com"
+
+
+def masked(body: dict[str, Any]) -> tuple[Any, str]:
+    changed = changed_body(body, lambda text: text.replace(MAIL, "<EMAIL_1>"))
+    return changed, json.dumps(changed)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"client_metadata": {"x-codex-turn-metadata": MAIL, "more": [{"name": MAIL}]}},
+        {"made_up": MAIL},
+        {"made_up": {"name": MAIL, "url": MAIL, "deep": [{"id": [MAIL]}]}},
+        {"chat_template_kwargs": {"role": MAIL}},
+        {"session_id": MAIL},
+        {"prompt_cache_key": MAIL},
+        {"stop": [MAIL]},
+        {"generationConfig": {"stopSequences": [MAIL]}},
+        {"plugins": [{"id": "web", "search_prompt": MAIL}]},
+        {"prompt": {"id": "pmpt_1", "variables": {"name": MAIL, "role": {"text": MAIL}}}},
+        {"known_speaker_names": [MAIL]},
+        {"messages": [{"role": "user", "content": "Hi", "made_up": MAIL}]},
+        {"messages": [{"role": "user", "content": "Hi", "user_id": MAIL}]},
+        {"messages": [{"role": "user", "content": "Hi", "name": MAIL}]},
+        {"messages": [{"content": [{"type": "file", "file": {"filename": MAIL}}]}]},
+        {"messages": [{"content": [{
+            "type": "document", "source": {"type": "text", "media_type": "a/b", "data": MAIL}
+        }]}]},
+        {"messages": [{"content": [{
+            "type": "document",
+            "source": {"type": "content", "content": [{"type": "text", "text": MAIL}]},
+        }]}]},
+        {"messages": [{"content": [{
+            "type": "bash_code_execution_tool_result", "content": {"stdout": MAIL, "stderr": MAIL}
+        }]}]},
+        {"input": [{"type": "shell_call", "action": {"commands": [f"mail {MAIL}"]}}]},
+        {"input": [{"type": "shell_call_output", "output": [{"stdout": MAIL, "stderr": MAIL}]}]},
+        {"input": [{
+            "type": "local_shell_call", "action": {"command": [MAIL], "env": {"name": MAIL}}
+        }]},
+        {"input": [{"type": "apply_patch_call", "operation": {"path": MAIL, "diff": MAIL}}]},
+        {"input": [{"type": "code_interpreter_call", "code": MAIL, "outputs": [{"logs": MAIL}]}]},
+        {"input": [{"type": "file_search_call", "queries": [MAIL], "results": [
+            {"filename": MAIL, "attributes": {"name": MAIL}}
+        ]}]},
+        {"input": [{"type": "mcp_approval_response", "reason": MAIL}]},
+        {"contents": [{"parts": [{"executableCode": {"language": "PYTHON", "code": MAIL}}]}]},
+        {"contents": [{"parts": [{"fileData": {"fileUri": "gs://a", "displayName": MAIL}}]}]},
+    ],
+    ids=lambda body: json.dumps(body)[:40],
+)  # fmt: skip
+def test_texts_of_the_client_s_own_are_masked_under_any_name(body: dict[str, Any]) -> None:
+    assert MAIL not in masked(body)[1]
+
+
+def test_what_names_something_or_is_a_picture_is_left_alone() -> None:
+    picture = f"data:image/png;base64,{MAIL}"
+    body: dict[str, Any] = {
+        "model": MAIL,
+        "previous_response_id": MAIL,
+        "tools": [{"name": MAIL}],
+        "tool_choice": {"name": MAIL},
+        "image": picture,
+        "messages": [
+            {"role": "tool", "name": MAIL, "tool_call_id": MAIL, "content": "Hi"},
+            {"role": "user", "content": [{"type": "code_result", "encrypted_stdout": MAIL}]},
+        ],
+        "input": [
+            {"type": "computer_call_output", "call_id": MAIL,
+             "output": {"type": "computer_screenshot", "image_url": picture}},
+            {"type": "image_generation_call", "id": MAIL, "result": MAIL},
+            {"type": "function_call", "id": MAIL, "call_id": MAIL, "name": MAIL},
+        ],
+        "text": {"format": {"type": "json_schema", "schema": {"description": MAIL}}},
+        "generationConfig": {"responseSchema": {"description": MAIL}},
+    }  # fmt: skip
+    assert masked(body)[0] is body
 
 
 def test_only_what_came_in_last_is_new() -> None:

@@ -280,6 +280,66 @@ async def test_masking_that_fails_refuses_or_lets_pass(opens: bool, guarded: Gua
     assert MAIL not in answer.text
 
 
+async def test_fields_of_the_client_s_own_are_masked_and_what_no_model_reads_stays_masked(
+    guarded: Guarded,
+) -> None:
+    await guarded.with_rails("personal_data")
+    third, fourth = "cyd@example.net", "dan@example.net"
+    guarded.upstream.answer = "1 <EMAIL_1>, 2 <EMAIL_2>, 3 <EMAIL_3>, 4 <EMAIL_4>"
+    answer = await guarded.ask(
+        f"I am {MAIL}",
+        chat_template_kwargs={"name": OTHER},
+        prompt_cache_key=third,
+        client_metadata={"x-codex-turn-metadata": {"id": fourth}},
+    )
+    sent = guarded.upstream.chats[-1]
+    assert not [mail for mail in (MAIL, OTHER, third, fourth) if mail in json.dumps(sent)]
+    text = answer.json()["choices"][0]["message"]["content"]
+    assert sorted(re.findall(_MAIL, text)) == sorted([MAIL, OTHER])
+
+
+async def test_a_document_as_text_is_masked_on_its_own_wire(guarded: Guarded) -> None:
+    await guarded.with_rails("personal_data")
+    source = {"type": "text", "media_type": "text/plain", "data": WORDS}
+    document = {"type": "document", "title": OTHER, "source": source}
+    content = [document, {"type": "text", "text": "Whom?"}]
+    await guarded.ask(path=MESSAGES, messages=[{"role": "user", "content": content}])
+    sent = json.dumps(guarded.upstream.chats[-1])
+    assert MAIL not in sent
+    assert OTHER not in sent
+
+
+@pytest.mark.parametrize("opens", [False, True])
+@pytest.mark.parametrize("path", [CHATS, MESSAGES, "/v1/embeddings"])
+async def test_what_is_nested_too_deeply_to_be_masked_is_the_client_s_error(
+    path: str, opens: bool, guarded: Guarded
+) -> None:
+    """A rail that fails open refuses it, too: anybody could pass it by nesting."""
+    names = ["personal_data"] if opens else []
+    await guarded.with_rails("personal_data", guardrails_open=names)
+    body: dict[str, Any] = {"model": "claude-haiku-5-5", "max_tokens": 9}
+    if path == "/v1/embeddings":
+        body = {"model": "text-embedding-3-small", "input": "Hi"}
+    else:
+        body["messages"] = [{"role": "user", "content": "Hi"}]
+    for levels, status in ((150, 200), (300, 400), (900, 400)):
+        nested = '{"a":' * levels + json.dumps(MAIL) + "}" * levels
+        content = json.dumps(body)[:-1] + f', "metadata": {nested}' + "}"
+        answer = await guarded.client.post(
+            path,
+            content=content.encode(),
+            headers={"content-type": "application/json", "cache-control": "no-store"},
+        )
+        assert answer.status_code == status, (levels, answer.text)
+        if status == 400:
+            error = answer.json()["error"]
+            assert "metadata is nested too deeply" in error["message"]
+            assert error.get("param", "metadata") == "metadata"
+            assert rails_of(await last_record()) == [("personal_data", "input", "refused")]
+    assert len(guarded.upstream.chats) == 1
+    assert MAIL not in json.dumps(guarded.upstream.chats)
+
+
 @pytest.mark.parametrize("path", [CHATS, MESSAGES, "/complete"])
 async def test_what_the_model_flags_is_refused_in_each_api_s_form(
     path: str, guarded: Guarded

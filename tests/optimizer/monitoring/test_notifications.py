@@ -23,8 +23,9 @@ from django.utils import timezone
 from analytics.alerts.outbox import notification_record, notifications_add
 from analytics.models import Alert, AlertRule, Notification, NotificationChannel
 from analytics.models.notification_target import check_address
-from optimizer.monitoring import notifications, webhook_calls
+from optimizer.monitoring import notifications
 from optimizer.monitoring.notifications import notifications_send
+from optimizer.shared import webhook_client
 from tests.fakes.certificates import certificate_of
 from tests.optimizer.monitoring.conftest import Hook
 
@@ -107,7 +108,7 @@ def test_a_place_that_hangs_delays_no_other_one(
     tarpit: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(webhook_calls, "_MOST_SECONDS", 0.3)
+    monkeypatch.setattr(webhook_client, "_MOST_SECONDS", 0.3)
     alerts(10, channel(address=tarpit), channel(address=hook.url))
     began = time.monotonic()
     assert notifications_send() == 10

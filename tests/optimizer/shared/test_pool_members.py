@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from optimizer.shared.pool_members import SharedMembers
+from optimizer.shared.pools.members import SharedMembers
 from providers.errors import AuthenticationFailed, RateLimited
 from tests.optimizer.shared.test_spared_keys import REDIS
 from tests.patience import eventually

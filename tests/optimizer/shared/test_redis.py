@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from optimizer.access.concurrency.slots import RedisSlots
 from optimizer.access.rate_limits import RateLimits
 from optimizer.domain.client import Client
 from optimizer.monitoring.live.feed import Feed
 from optimizer.shared.redis import in_time
+from optimizer.shared.slots import RedisSlots
 from tests.patience import PATIENCE
 
 redis_url = settings.SHARED_STORE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from yarl import URL
 from providers.chat import Chat
 from providers.completion import CompletionRequest
 from providers.errors import ConnectionFailed
-from providers.http.proxies import Proxies
+from providers.http.proxies import Proxies, SocksProxy
 from providers.http.transport import ConnectionSettings, make_client
 from providers.openai.client import OpenAIProvider
 from tests.fakes.certificates import certificate_of
@@ -174,9 +175,34 @@ def test_without_any_there_is_nothing_to_look_at() -> None:
 def test_a_scheme_that_is_not_supported_is_said_without_its_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert Proxies.of({"ALL_PROXY": "socks5://ann:secret@proxy:1080"}) is None
+    assert Proxies.of({"ALL_PROXY": "ftp://ann:secret@proxy:1080"}) is None
     assert "not used" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_proxy_that_cannot_be_used_is_said_once_for_each_value(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, other = (f"ftp://{uuid.uuid4().hex}:21" for _ in range(2))
+    for value in (one, one, other, one, other):
+        assert Proxies.of({"HTTPS_PROXY": value, "HTTP_PROXY": value}) is None
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a", "SOCKS", "socks"])
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "HTTP_PROXY", "all_proxy"])
+def test_a_socks_proxy_is_refused_and_named_without_its_password(name: str, scheme: str) -> None:
+    with pytest.raises(SocksProxy) as refused:
+        Proxies.of({name: f"{scheme}://ann:secret@proxy:1080"})
+    assert str(refused.value).startswith(f"{name.upper()} names a SOCKS proxy")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_socks_proxy_that_nothing_goes_through_is_no_matter() -> None:
+    socks = {"ALL_PROXY": "socks5://proxy:1080"}
+    assert Proxies.of({**socks, "NO_PROXY": "a, *"}) is None
+    others = {"HTTPS_PROXY": "http://proxy:3128", "http_proxy": "http://proxy:3128"}
+    assert Proxies.of({**socks, **others}) is not None
 
 
 @pytest.mark.parametrize(

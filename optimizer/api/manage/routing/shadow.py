@@ -10,20 +10,13 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics.access.audit import audit_added, audit_changed
 from analytics.models import ShadowMove
-from analytics.quality.shadow import shadow_report
-from analytics.quality.shadow_moves import (
-    AlreadyMoved,
-    NothingToUndo,
-    movable,
-    shadow_move,
-    shadow_undo,
-)
+from analytics.quality.shadow import VERDICTS
+from analytics.quality.shadow_moves import AlreadyMoved, NothingToMove, NothingToUndo, movable
 from optimizer.api.http.fields import StrictIntegerField, StrictSerializer
 from optimizer.api.manage.views import REFUSALS, TAG, ChangeRefused, ManageViewSet
 from optimizer.api.v1.schema import ErrorBody
-from optimizer.wiring.operation.settings import settings_in_force
+from optimizer.wiring.operation.shadow import latest_moves, move_ready, shadow_now, undo_last
 
 _SHOWN = ("requested_model", "pattern", "tier", "pairs", "saved_percent", "verdict")
 _USUAL_DAYS, _MOST_DAYS, _MOST_MOVES = 30, 365, 100
@@ -48,7 +41,7 @@ class ShadowKindBody(s.Serializer):
     tier = s.CharField()
     pairs = s.IntegerField()
     saved_percent = s.FloatField(allow_null=True)
-    verdict = s.CharField(help_text="moves, too few pairs, worse, not shown or not cheaper.")
+    verdict = s.CharField(help_text=f"{', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}.")
     movable = s.BooleanField(help_text="Whether a move would leave it to routing now.")
 
 
@@ -118,7 +111,7 @@ class ManagedShadowMovesViewSet(ManageViewSet):
     )
     def list(self, request: Request) -> Response:
         """Return the latest moves."""
-        return Response({"data": list(map(_moved, ShadowMove.objects.all()[:_MOST_MOVES]))})
+        return Response({"data": list(map(_moved, latest_moves(_MOST_MOVES)))})
 
     @extend_schema(
         operation_id="manage_shadow_move_create",
@@ -132,15 +125,10 @@ class ManagedShadowMovesViewSet(ManageViewSet):
         sent = MoveInput(data=request.data)
         sent.is_valid(raise_exception=True)
         report = _report(sent.validated_data["days"])
-        kinds = movable(report)
-        if not kinds:
-            raise ChangeRefused("No kind of requests can be moved now.")
-        who = self.actor(request)
         try:
-            move = shadow_move(kinds, report["margin"], who=who.name)
-        except AlreadyMoved as error:
+            move = move_ready(report, who=self.actor(request))
+        except (NothingToMove, AlreadyMoved) as error:
             raise ChangeRefused(str(error)) from None
-        audit_added(move, f"moved: {'; '.join(move.rules)}", who=who)
         self.services.rules.refresh()
         return Response(_moved(move), status=201)
 
@@ -153,19 +141,16 @@ class ManagedShadowMovesViewSet(ManageViewSet):
     )
     def undo(self, request: Request) -> Response:
         """Delete the rules of the last move that is in force; 409 if there is none."""
-        who = self.actor(request)
         try:
-            move = shadow_undo(who=who.name)
+            move = undo_last(who=self.actor(request))
         except NothingToUndo as error:
             raise ChangeRefused(str(error)) from None
-        audit_changed(move, f"undone: {'; '.join(move.rules)}", who=who)
         self.services.rules.refresh()
         return Response(_moved(move))
 
 
 def _report(days: int) -> dict[str, Any]:
-    since = datetime.now(UTC) - timedelta(days=days)
-    return shadow_report(settings_in_force().shadow_margin, since)
+    return shadow_now(datetime.now(UTC) - timedelta(days=days))
 
 
 def _kind(kind: dict[str, Any], *, movable: bool) -> dict[str, Any]:

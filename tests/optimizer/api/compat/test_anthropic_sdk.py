@@ -9,8 +9,9 @@ from typing import Any
 import anthropic
 import pydantic
 import pytest
+from asgiref.sync import sync_to_async
 
-from analytics.models import RequestRecord
+from analytics.models import RequestRecord, RoutingRule
 from optimizer.wiring.build import get_services
 from providers.completion import Usage
 from tests.fakes.server import FakeProvider, Reply
@@ -128,6 +129,13 @@ async def test_tokens_are_counted_by_the_model_s_provider_or_estimated(
     counted = await anthropic_sdk.messages.count_tokens(model=HAIKU, messages=messages)
     assert counted.input_tokens == 1234
     assert fakes["claude"].asked[0].path == "/v1/messages/count_tokens"
+    rule = RoutingRule(name="no", action="forbid", model_names=["claude/*"], enabled=True)
+    await rule.asave()
+    await sync_to_async(get_services().rules.refresh)()
+    estimated = await anthropic_sdk.messages.count_tokens(model=HAIKU, messages=messages)
+    assert (estimated.input_tokens, len(fakes["claude"].asked)) == (6, 1)
+    await rule.adelete()
+    await sync_to_async(get_services().rules.refresh)()
     fakes["claude"].always(Reply({}, 500))
     for model in (HAIKU, "auto", "gemini-3.5-flash-lite"):
         estimated = await anthropic_sdk.messages.count_tokens(model=model, messages=messages)

@@ -20,7 +20,14 @@ from asgiref.sync import sync_to_async
 
 from analytics.access.keys import key_make
 from analytics.budgets.opening import budget_open
-from analytics.models import ApiKey, Budget, BudgetHold, BudgetUsage, RequestRecord
+from analytics.models import (
+    ApiKey,
+    Budget,
+    BudgetHold,
+    BudgetUsage,
+    RequestRecord,
+    RoutingRule,
+)
 from optimizer.domain.identifiers import new_request_id
 from optimizer.domain.options import RequestOptions
 from optimizer.gateway.specialised import RecordedStream
@@ -476,7 +483,7 @@ async def test_an_error_in_a_stream_of_status_200_is_a_failure_of_unknown_cost(
     assert answer.text.count("The drawing failed.") == 1
     record = await record_of("images/generations")
     assert (record.status, record.cost, record.price_basis) == ("error", None, "unknown")
-    assert record.error_code == "malformed_response"
+    assert record.error_code == "provider_unavailable"
     assert len(record.attempts) == 1
 
 
@@ -501,7 +508,7 @@ async def test_an_error_after_a_part_of_the_answer_leaves_a_partial_record(
     answer = await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
     assert "The drawing failed." in answer.text
     record = await record_of("images/generations")
-    assert (record.status, record.error_code) == ("partial", "malformed_response")
+    assert (record.status, record.error_code) == ("partial", "provider_unavailable")
     assert record.usage_estimated
 
 
@@ -625,6 +632,58 @@ async def test_the_admin_shows_what_was_billed(http: httpx.AsyncClient) -> None:
     assert "It was billed by 1 image (low 1024x1024)." in page.decode()
     models = (await browser.get("/admin/models/")).content.decode()
     assert "$15 per million characters" in models
+
+
+async def rule(**fields: Any) -> None:
+    await RoutingRule.objects.acreate(enabled=True, **fields)
+    await sync_to_async(get_services().rules.refresh)()
+
+
+async def test_what_a_rule_forbids_is_not_called_for_any_task(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    await rule(name="no OpenAI", action="forbid", model_names=["openai/*"], tags=["legal"])
+    await rule(name="no Acme", action="forbid", model_names=["tts-*"], texts=["acme"])
+    tagged = {"optimizer": {"tags": ["legal"]}}
+    for path, body in (
+        ("images/generations", IMAGE),
+        ("audio/speech", {"model": "tts-1", "input": "Hello", "voice": "alloy"}),
+        ("moderations", {"input": "Hello"}),
+        ("embeddings", {"model": "text-embedding-3-small", "input": "Hello"}),
+    ):
+        answer = await http.post(f"/v1/{path}", json={**body, **tagged})
+        assert (answer.status_code, path) == (400, path), answer.text
+        assert 'forbidden by the rule "no OpenAI"' in answer.json()["error"]["message"]
+    form = {"model": "whisper-1", "optimizer": '{"tags": ["legal"]}'}
+    answer = await http.post("/v1/audio/transcriptions", data=form, files=SOUND)
+    assert answer.status_code == 400
+    spoken = {"model": "tts-1", "voice": "alloy"}
+    answer = await http.post("/v1/audio/speech", json={**spoken, "input": "Ask Acme"})
+    assert (answer.status_code, "no Acme" in answer.text) == (400, True)
+    assert not fake.asked
+    assert (await http.post("/v1/moderations", json={"input": "Ask Acme"})).status_code == 200
+    body = {"model": "jina-reranker-v3", "query": "a", "documents": ["a", "b"], **tagged}
+    assert (await http.post("/v1/rerank", json=body)).status_code == 200
+
+
+async def test_a_rule_that_forces_models_refuses_others_for_any_task(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    await rule(name="art", action="force", model_names=[IMAGE["model"]], tags=["art"])
+    tagged = {"optimizer": {"tags": ["art"]}}
+    for path, body in (
+        ("audio/speech", {"model": "tts-1", "input": "Hello", "voice": "alloy"}),
+        ("rerank", {"model": "jina-reranker-v3", "query": "a", "documents": ["a", "b"]}),
+        ("embeddings", {"model": "text-embedding-3-small", "input": "Hello"}),
+    ):
+        answer = await http.post(f"/v1/{path}", json={**body, **tagged})
+        assert (answer.status_code, path) == (400, path), answer.text
+        assert 'the rule "art" forces another model' in answer.json()["error"]["message"]
+    assert not fake.asked
+    answer = await http.post("/v1/images/generations", json={**IMAGE, **tagged})
+    assert answer.status_code == 200
+    record = await RequestRecord.objects.select_related("decision").aget(status="ok")
+    assert record.decision.metadata["rules"] == ["art"]
 
 
 async def test_nothing_leaves_the_regions_that_are_demanded(

@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
 
 from analytics.encryption import _PREFIX
-from analytics.models import StoredResponse
+from analytics.models import RoutingRule, StoredResponse
+from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.fakes.server import Asked, FakeProvider, Reply
 from tests.optimizer.api.relayed.conftest import Answers, key_of
@@ -198,6 +200,15 @@ async def test_tokens_are_counted_by_openai_and_estimated_for_others(
     estimate = (await client.post(path, json={"model": CLAUDE, "input": "word " * 100})).json()
     assert estimate["object"] == "response.input_tokens"
     assert 100 <= estimate["input_tokens"] < 200
+    await forbid("openai/*")
+    assert (await client.post(path, json=body)).json()["input_tokens"] != 7
+    assert len(openai_fake.asked) == 1
+
+
+async def forbid(*models: str) -> None:
+    rule = RoutingRule(name="no", action="forbid", model_names=list(models), enabled=True)
+    await rule.asave()
+    await sync_to_async(get_services().rules.refresh)()
 
 
 async def test_compaction_is_openais_and_costs(
@@ -222,3 +233,9 @@ async def test_compaction_is_openais_and_costs(
     openai_fake.next(Reply({"error": {"message": "No"}}, 422))
     passed = await client.post(path, json={"model": OPENAI, "input": "Hi"})
     assert (passed.status_code, passed.json()) == (422, {"error": {"message": "No"}})
+    calls = len(openai_fake.asked)
+    await forbid("openai/*")
+    refused = await client.post(path, json={"model": OPENAI, "input": "Hi"})
+    assert refused.status_code == 400
+    assert 'forbidden by the rule "no"' in refused.json()["error"]["message"]
+    assert len(openai_fake.asked) == calls

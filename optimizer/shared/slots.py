@@ -1,4 +1,4 @@
-"""Counts a key's concurrent requests: over all workers in Redis, or in this process alone."""
+"""Counts what is in progress at once: over all workers in Redis, or in this process alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Protocol
 
 from optimizer.shared.redis import connect, in_time
 
-_PREFIX = "slots:"
 _LEASE = 30.0
 """Seconds after which a slot is free again if the worker that took it does not renew it."""
 _RENEWED = _LEASE / 3
@@ -81,12 +80,14 @@ class LocalSlots:
 class RedisSlots:
     """Counts the slots of all workers in Redis.
 
-    A slot is leased, so that the slots of a worker that dies become free again.
+    A slot is leased, so that the slots of a worker that dies become free again. ``prefix`` is what
+    the names of its keys begin with.
     """
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, prefix: str = "slots:") -> None:
         from redis.exceptions import RedisError
 
+        self._prefix = prefix
         self._trouble = (RedisError, TimeoutError)
         self._redis = connect(redis_url)
         self._take = self._redis.register_script(_TAKE)
@@ -105,7 +106,9 @@ class RedisSlots:
         tokens.add(token)
         granted = False
         try:
-            granted = await in_time(self._take(keys=[_PREFIX + who], args=[most, token, _LEASE]))
+            granted = await in_time(
+                self._take(keys=[self._prefix + who], args=[most, token, _LEASE])
+            )
         except self._trouble as error:
             raise SlotsUnavailable(type(error).__name__) from error
         finally:
@@ -121,7 +124,7 @@ class RedisSlots:
         """Free the slot that ``token`` stands for. Raises :class:`SlotsUnavailable`."""
         self._forget(who, token)
         try:
-            await in_time(self._redis.zrem(_PREFIX + who, token))
+            await in_time(self._redis.zrem(self._prefix + who, token))
         except self._trouble as error:
             raise SlotsUnavailable(type(error).__name__) from error
 
@@ -145,6 +148,6 @@ class RedisSlots:
             last = time.monotonic()
             for who, tokens in [(who, list(tokens)) for who, tokens in self._taken.items()]:
                 try:
-                    await in_time(self._renew(keys=[_PREFIX + who], args=[_LEASE, *tokens]))
+                    await in_time(self._renew(keys=[self._prefix + who], args=[_LEASE, *tokens]))
                 except self._trouble:
                     break  # logged where slots are taken; the next round may succeed

@@ -1,0 +1,1 @@
+"""What workers share of pools: which members are spared, and how many calls they have."""
