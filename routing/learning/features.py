@@ -239,7 +239,7 @@ def _terms_of_few(words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.f
     return np.array(buckets, np.int64), np.array([counts[n] for n in buckets], np.float64)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=50_000)
 def _hash(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "replace"))
 
