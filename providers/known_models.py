@@ -267,7 +267,9 @@ def _name_to_send(owner: ProviderSpec, info: ModelInfo, text: str, written: _Wri
         return info.id
     if owner.wire in _CLAUDE:
         stem = written.stem.lower() if "claude-2" in written.stem else _canonical(written.stem)
-        if not stem.startswith(_canonical(info.id).removesuffix("-latest")):
+        usual = _canonical(info.id).removesuffix("-latest")
+        # "claude-sonnet-4-20250514" is the dated name of "claude-sonnet-4-0".
+        if not stem.startswith(usual) and f"{stem}-0" != usual:
             stem = info.id  # "claude-4-5-sonnet" is "claude-sonnet-4-5"
         return stem + written.date
     name = written.stem + written.date if written.latest else text

@@ -14,11 +14,11 @@ from typing import Any
 
 from providers.anthropic.blocks import Block, BlockWriter
 from providers.chat import Message, Text
+from providers.tool_results import NO_RESULT
 
 # What a turn says that must be there and has nothing to say.
 _NOTHING_SAID = "."
 _GO_ON = "Continue."
-_NO_RESULT = "There is no result of this call."
 _SYSTEM_NOTE = "<system>\n{}\n</system>"
 
 
@@ -164,7 +164,7 @@ def _words(result: Block) -> list[Block]:
 
 
 def _missing(call_id: str) -> Block:
-    return {"type": "tool_result", "tool_use_id": call_id, "content": _NO_RESULT, "is_error": True}
+    return {"type": "tool_result", "tool_use_id": call_id, "content": NO_RESULT, "is_error": True}
 
 
 def _user(text: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from providers.chat import (
     ToolResult,
 )
 from providers.tool_names import ToolNames
+from providers.tool_results import with_results
 
 # Newer models need their encrypted reasoning back with each tool call. This value replaces it
 # if another model made the call. https://ai.google.dev/gemini-api/docs/thought-signatures
@@ -60,7 +61,7 @@ class ContentWriter:
         contents: list[dict[str, Any]] = []
         waiting: list[JsonPart] = []
         begun = False
-        for message in self._chat.messages:
+        for message in with_results(self._chat.messages):
             if message.role == "system":
                 if begun and message.text:
                     waiting.append({"text": f"<system>\n{message.text}\n</system>"})

@@ -20,6 +20,7 @@ from providers.openai.reasoning import needs_reasoning, reasoning_fields
 from providers.openai.schemas import object_schema, strict_schema
 from providers.openai.unsealed import with_own_reasoning
 from providers.tool_names import ToolNames
+from providers.tool_results import with_results
 
 WIRE = "openai"
 # Fields of this service, and fields that are set for each provider.
@@ -228,7 +229,8 @@ def _translated(
         participants=features.NAMES in has,
         anybody=chat.source is not None and chat.source.wire == WIRE,
     )
-    body: dict[str, Any] = {"messages": [m for turn in chat.messages for m in writer.of_turn(turn)]}
+    turns = with_results(chat.messages)
+    body: dict[str, Any] = {"messages": [m for turn in turns for m in writer.of_turn(turn)]}
     if chat.tools:
         strict = features.STRICT_TOOLS in has
         body["tools"] = [_tool(tool, names, strict=strict) for tool in chat.tools]

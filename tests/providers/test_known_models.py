@@ -45,6 +45,9 @@ ARN = f"arn:aws:bedrock:us-east-1::foundation-model/{HAIKU}"
         ("claude", "claude-sonnet-5-5[1m]", "claude-sonnet-5-5", ""),
         ("claude", "claude-haiku-4-5-latest", "claude-haiku-4-5", ""),
         ("claude", "claude-4-5-haiku", "claude-haiku-4-5", ""),
+        # The dated names of the first models of this generation have no minor version.
+        ("claude", "claude-sonnet-4-20250514", "claude-sonnet-4-20250514", ""),
+        ("claude", "claude-opus-4-20250514", "claude-opus-4-20250514", ""),
         ("claude", "claude-sonnet-4.5", "claude-sonnet-4-5", ""),
         ("claude", "claude-3-5-haiku-latest", "claude-3-5-haiku-latest", ""),
         ("openai", "gpt-6-luna-2026-09-22", "gpt-6-luna-2026-09-22", "gpt-6-luna"),
