@@ -29,6 +29,7 @@ _XAI_UNITS = {
     "code_sessions": ("code_interpreter", "code_execution"),
     "attachment_searches": ("document_search", "attachment_search"),
 }
+COST_HEADER = "x-litellm-response-cost"
 _GIGABYTES = {"1g": 1, "4g": 4, "16g": 16, "64g": 64}
 
 
@@ -235,7 +236,7 @@ def cost_in_headers(headers: Mapping[str, str]) -> Decimal | None:
 
     It says zero of models that it has no price of: https://docs.litellm.ai/docs/proxy/cost_tracking
     """
-    cost = headers.get("x-litellm-response-cost")
+    cost = headers.get(COST_HEADER)
     return None if cost is None else usd(cost) or None
 
 

@@ -44,9 +44,9 @@ def _answered(calls: Sequence[str], others: Sequence[Message]) -> Iterable[Messa
             results.setdefault(part.call_id, part)
     first = tuple(results.get(call) or _missing(call) for call in calls)
     used = {id(result) for result in results.values()}
-    rest = [replace(m, parts=tuple(_said(m.parts, used))) for m in others]
-    said = [m for m, before in zip(rest, others, strict=True) if m.parts or not before.parts]
-    return [Message("user", first), *said] if first else said
+    rest = [replace(m, parts=tuple(_as_text(m.parts, used))) for m in others]
+    kept = [m for m, before in zip(rest, others, strict=True) if m.parts or not before.parts]
+    return [Message("user", first), *kept] if first else kept
 
 
 def _in_place(calls: Sequence[str], parts: Sequence[Part]) -> bool:
@@ -60,7 +60,7 @@ def _in_place(calls: Sequence[str], parts: Sequence[Part]) -> bool:
     )
 
 
-def _said(parts: Iterable[Part], used: set[int]) -> Iterable[Part]:
+def _as_text(parts: Iterable[Part], used: set[int]) -> Iterable[Part]:
     """Yield the parts; a result of no call is a text, so that what it says is still said."""
     for part in parts:
         if not isinstance(part, ToolResult):

@@ -39,8 +39,8 @@ def hinted_wait(headers: Mapping[str, str], body: Any) -> float | None:
             if wait is not None and wait <= LONGEST_RETRY_AFTER:
                 return wait
     message = reported.get("message") if reported else error
-    found = _IN_WORDS.search(message[:_LONGEST_WORDS]) if isinstance(message, str) else None
-    return None if found is None else duration(found[1])
+    match = _IN_WORDS.search(message[:_LONGEST_WORDS]) if isinstance(message, str) else None
+    return None if match is None else duration(match[1])
 
 
 def _window(headers: Mapping[Any, Any]) -> float | None:

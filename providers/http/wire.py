@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from providers.assembly import CompletionBuilder, completion_events
-from providers.charges import cost_in_headers, with_tier
+from providers.charges import COST_HEADER, cost_in_headers, with_tier
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.errors import (
@@ -146,9 +146,8 @@ class WireClient(JsonClient, ABC):
         if tier := self._tier_in(whole.headers):
             usage = with_tier(completion.usage, tier)
             completion = changed(completion, usage=usage)
-        cost = cost_in_headers(whole.headers)
-        if cost is not None and completion.usage.reported_cost is None:
-            usage = changed(completion.usage, reported_cost=cost)
+        if COST_HEADER in whole.headers and completion.usage.reported_cost is None:
+            usage = changed(completion.usage, reported_cost=cost_in_headers(whole.headers))
             completion = changed(completion, usage=usage)
         self._must_have_text(request, completion)
         if body is not None and wire is not None:

@@ -229,7 +229,7 @@ def _translated(
         participants=features.NAMES in has,
         anybody=chat.source is not None and chat.source.wire == WIRE,
     )
-    turns = with_results(chat.messages)
+    turns = with_results(chat.messages) if len(chat.messages) > 1 else chat.messages
     body: dict[str, Any] = {"messages": [m for turn in turns for m in writer.of_turn(turn)]}
     if chat.tools:
         strict = features.STRICT_TOOLS in has
