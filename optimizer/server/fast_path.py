@@ -31,15 +31,13 @@ from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.identifiers import new_request_id
 from optimizer.monitoring.request_context import CURRENT_REQUEST, RequestContext
 from optimizer.server.body_limit import read_body
+from optimizer.server.departures import DisconnectWatcher
 from optimizer.server.errors import App, Header, Receive, Scope, Send
 from optimizer.server.release import release
 from optimizer.wiring.services import Services
 from providers.large_json import DENSE_BYTES, is_large
 
 logger = logging.getLogger(__name__)
-
-_WATCH_AFTER_SECONDS = 0.05
-"""Most answers are complete before this, so they need no watcher."""
 
 
 class FastPath:
@@ -79,7 +77,7 @@ class FastPath:
         reply = _Reply(send, [*head, (b"x-request-id", str(request_id).encode())])
         token = CURRENT_REQUEST.set(RequestContext(request_id, trace_parent))
         try:
-            with _DisconnectWatcher(receive):
+            with DisconnectWatcher(scope, receive):
                 await self._serve(endpoint, scope, headers, body, request_id, reply)
         finally:
             CURRENT_REQUEST.reset(token)
@@ -131,47 +129,6 @@ class FastPath:
         if self._proxy_header and (scheme := headers.get(self._proxy_header)):
             return scheme.split(b",", 1)[0].strip().decode("latin-1") == self._proxy_value
         return bool(scope["scheme"] == "https")
-
-
-class _DisconnectWatcher:
-    """Cancels the current task if the client disconnects while inside the ``with`` block.
-
-    It starts to watch only after :data:`_WATCH_AFTER_SECONDS`, because most answers are complete
-    by then.
-    """
-
-    __slots__ = ("_left", "_receive", "_serving", "_timer", "_watch")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._left = False
-        self._serving = asyncio.current_task()
-        self._watch: asyncio.Future[dict[str, Any]] | None = None
-        self._timer = asyncio.get_running_loop().call_later(
-            _WATCH_AFTER_SECONDS, self._start_watching
-        )
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        serving, self._serving = self._serving, None
-        self._timer.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
-        # A cancellation from elsewhere is passed on.
-        return bool(
-            self._left and serving and not serving.uncancel() and kind is asyncio.CancelledError
-        )
-
-    def _start_watching(self) -> None:
-        self._watch = asyncio.ensure_future(self._receive())
-        self._watch.add_done_callback(self._on_disconnect)
-
-    def _on_disconnect(self, watch: asyncio.Future[dict[str, Any]]) -> None:
-        if self._serving is not None and not watch.cancelled():
-            self._left = True
-            self._serving.cancel()
 
 
 class _Reply:

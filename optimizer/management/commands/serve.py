@@ -98,7 +98,7 @@ class Command(TeachingCommand):
                 workers=workers,
                 access_log=False,
                 log_config=None,
-                http="optimizer.server.half_closed:HalfClosedConnection",
+                http="optimizer.server.departures:WatchedConnection",
                 proxy_headers=False,  # TRUST_PROXY_HEADERS decides which ones are trusted
                 lifespan="on",
                 ws="none",  # no endpoint speaks it
