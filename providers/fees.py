@@ -58,7 +58,11 @@ class Fees:
         """Return whether ``usage`` has searches or containers whose fee is unknown."""
         if usage.web_searches and self.web_searches is None and self.requests is None:
             return True
-        return any(getattr(usage, unit) and getattr(self, unit) is None for unit in _COUNTED)
+        # A generator would be one more call for each request.
+        for unit in _COUNTED:  # noqa: SIM110
+            if getattr(usage, unit) and getattr(self, unit) is None:
+                return True
+        return False
 
 
 NO_FEES = Fees()
