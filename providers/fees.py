@@ -11,10 +11,12 @@ from providers.listed_prices.types import ModelInfo, TablePrices
 from providers.units import UNIT_PRICES, UnitPrices, is_image_price, unit_prices_of
 
 _ZERO = Decimal(0)
-FEE_UNITS = (
-    "web_searches", "preview_searches", "file_searches", "code_sessions", "map_prompts",
-    "attachment_searches", "search_sources", "requests", *UNIT_PRICES,
+_SEARCHES = ("web_searches", "preview_searches")
+_COUNTED = (
+    "file_searches", "code_sessions", "map_prompts", "attachment_searches", "search_sources",
 )  # fmt: skip
+"""Units whose fee is their price times their number, whatever else was used."""
+FEE_UNITS = (*_SEARCHES, *_COUNTED, "requests", *UNIT_PRICES)
 """Units of a catalogue's price that are fees, in USD per thousand, and those of
 :mod:`providers.units`."""
 
@@ -43,11 +45,8 @@ class Fees:
         preview = 0 if self.preview_searches is None else usage.preview_searches
         total = (self.web_searches or _ZERO) * (usage.web_searches - preview)
         total += (self.preview_searches or _ZERO) * preview
-        total += (self.file_searches or _ZERO) * usage.file_searches
-        total += (self.code_sessions or _ZERO) * usage.code_sessions
-        total += (self.map_prompts or _ZERO) * usage.map_prompts
-        total += (self.attachment_searches or _ZERO) * usage.attachment_searches
-        total += (self.search_sources or _ZERO) * usage.search_sources
+        for unit in _COUNTED:
+            total += (getattr(self, unit) or _ZERO) * getattr(usage, unit)
         if self.requests is not None:
             total += self.requests.get(usage.search_context, self.requests[""])
         total /= 1000
@@ -59,15 +58,11 @@ class Fees:
         """Return whether ``usage`` has searches or containers whose fee is unknown."""
         if usage.web_searches and self.web_searches is None and self.requests is None:
             return True
-        if usage.code_sessions and self.code_sessions is None:
-            return True
-        if usage.map_prompts and self.map_prompts is None:
-            return True
-        if usage.attachment_searches and self.attachment_searches is None:
-            return True
-        if usage.search_sources and self.search_sources is None:
-            return True
-        return bool(usage.file_searches) and self.file_searches is None
+        # A generator would be one more call for each request.
+        for unit in _COUNTED:  # noqa: SIM110
+            if getattr(usage, unit) and getattr(self, unit) is None:
+                return True
+        return False
 
 
 NO_FEES = Fees()
@@ -140,16 +135,12 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: TablePrices) -> Fees:
         if prices_id == "perplexity" and info.id in _BY_CONTEXT:
             sizes = zip(("low", "medium", "high"), _BY_CONTEXT[info.id], strict=True)
             requests |= {size: Decimal(fee) for size, fee in sizes}
-    fees = Fees(
-        usual.web_searches if web is None else web,
-        usual.file_searches if files is None else files,
-        requests,
-        usual.code_sessions,
-        usual.map_prompts,
-        usual.preview_searches,
-        usual.attachment_searches,
-        usual.search_sources,
-        _listed_units(prices),
+    fees = replace(
+        usual,
+        web_searches=usual.web_searches if web is None else web,
+        file_searches=usual.file_searches if files is None else files,
+        requests=requests,
+        units=_listed_units(prices),
     )
     return NO_FEES if fees == NO_FEES else fees
 
@@ -169,14 +160,10 @@ def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
     """Return the fees of a price by unit; those that it does not name are the ``usual`` ones."""
     if not any(unit in FEE_UNITS or is_image_price(unit) for unit in price):
         return usual
-    return Fees(
-        web_searches=price.get("web_searches", usual.web_searches),
-        file_searches=price.get("file_searches", usual.file_searches),
-        code_sessions=price.get("code_sessions", usual.code_sessions),
-        map_prompts=price.get("map_prompts", usual.map_prompts),
-        preview_searches=price.get("preview_searches", usual.preview_searches),
-        attachment_searches=price.get("attachment_searches", usual.attachment_searches),
-        search_sources=price.get("search_sources", usual.search_sources),
+    own = {unit: price[unit] for unit in (*_SEARCHES, *_COUNTED) if unit in price}
+    return replace(
+        usual,
+        **own,
         requests={"": price["requests"]} if "requests" in price else usual.requests,
         units=unit_prices_of(price) or usual.units,
     )

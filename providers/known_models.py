@@ -278,6 +278,7 @@ def _name_to_send(owner: ProviderSpec, info: ModelInfo, text: str, written: _Wri
 
 def _mentioned(info: ModelInfo) -> set[str]:
     """Return the names, in lower case, that the price table has for this model word for word."""
+    # By attributes, as the clauses are of other classes where the package reads its table itself.
     clauses = getattr(info.match, "or_", [info.match])
     names = {clause.equals.lower() for clause in clauses if hasattr(clause, "equals")}
     return names | {info.id.lower()}

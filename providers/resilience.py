@@ -36,7 +36,7 @@ from providers.specialised.requests import (
     SpecialisedStream,
     Specialist,
 )
-from providers.specialised.streams import counted
+from providers.specialised.streams import with_errors_counted
 from providers.tier_attempts import TierAttempt
 
 __all__ = [
@@ -197,7 +197,11 @@ class ResilientCaller(ChainCaller):
         ) -> SpecialisedAnswer | SpecialisedStream:
             assert isinstance(client, Specialist)
             made = await client.perform(model, request)
-            return counted(made, state.circuits) if isinstance(made, SpecialisedStream) else made
+            return (
+                with_errors_counted(made, state.circuits)
+                if isinstance(made, SpecialisedStream)
+                else made
+            )
 
         def usage() -> Usage:
             used = usually_used(request)

@@ -2,7 +2,11 @@ from typing import Any
 
 from django.db import migrations, models
 
-from analytics.database.index_changes import AddIndexAside, RemoveIndexAside
+from analytics.database.index_changes import (
+    AddIndexConcurrently,
+    RemoveIndexConcurrently,
+    drop_concurrently,
+)
 
 
 def drop_pattern_index(apps: Any, schema_editor: Any) -> None:
@@ -16,8 +20,7 @@ def drop_pattern_index(apps: Any, schema_editor: Any) -> None:
         )
         names = [name for (name,) in cursor.fetchall()]
     for name in names:
-        quoted = schema_editor.quote_name(name)
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {quoted}")
+        drop_concurrently(schema_editor, name)
 
 
 class Migration(migrations.Migration):
@@ -29,14 +32,14 @@ class Migration(migrations.Migration):
 
     operations = [
         # What replaces an index comes before the index goes.
-        AddIndexAside(
+        AddIndexConcurrently(
             model_name="requestrecord",
             index=models.Index(
                 fields=["-created_at", "status", "cache_hit", "tier", "strategy", "endpoint"],
                 name="requests_filters",
             ),
         ),
-        AddIndexAside(
+        AddIndexConcurrently(
             model_name="requestrecord",
             index=models.Index(
                 fields=["status", "-created_at"],
@@ -44,17 +47,22 @@ class Migration(migrations.Migration):
                 name="requests_not_ok",
             ),
         ),
-        AddIndexAside(
+        AddIndexConcurrently(
             model_name="routingmetric",
             index=models.Index(
                 fields=[
-                    "-created_at", "strategy_used", "confidence", "pattern", "tier", "provider",
+                    "-created_at",
+                    "strategy_used",
+                    "confidence",
+                    "pattern",
+                    "tier",
+                    "provider",
                     "model",
                 ],
                 name="metrics_filters",
             ),
         ),
-        AddIndexAside(
+        AddIndexConcurrently(
             model_name="cachedresponse",
             index=models.Index(
                 fields=["invalidated_at"],
@@ -62,18 +70,18 @@ class Migration(migrations.Migration):
                 name="cache_withdrawn",
             ),
         ),
-        RemoveIndexAside(model_name="requestrecord", name="requests_created"),
-        RemoveIndexAside(model_name="requestrecord", name="requests_tier"),
-        RemoveIndexAside(model_name="requestrecord", name="requests_strategy"),
-        RemoveIndexAside(model_name="requestrecord", name="requests_hit"),
-        RemoveIndexAside(model_name="requestrecord", name="requests_status"),
-        RemoveIndexAside(model_name="requestrecord", name="requests_endpoint"),
-        RemoveIndexAside(model_name="routingmetric", name="metrics_created"),
-        RemoveIndexAside(model_name="routingmetric", name="metrics_strategy"),
-        RemoveIndexAside(model_name="routingmetric", name="metrics_confidence"),
-        RemoveIndexAside(model_name="routingmetric", name="metrics_model"),
-        RemoveIndexAside(model_name="routingmetric", name="metrics_pattern"),
-        RemoveIndexAside(model_name="routingmetric", name="metrics_tier"),
-        RemoveIndexAside(model_name="cachedresponse", name="cache_invalidated"),
+        RemoveIndexConcurrently(model_name="requestrecord", name="requests_created"),
+        RemoveIndexConcurrently(model_name="requestrecord", name="requests_tier"),
+        RemoveIndexConcurrently(model_name="requestrecord", name="requests_strategy"),
+        RemoveIndexConcurrently(model_name="requestrecord", name="requests_hit"),
+        RemoveIndexConcurrently(model_name="requestrecord", name="requests_status"),
+        RemoveIndexConcurrently(model_name="requestrecord", name="requests_endpoint"),
+        RemoveIndexConcurrently(model_name="routingmetric", name="metrics_created"),
+        RemoveIndexConcurrently(model_name="routingmetric", name="metrics_strategy"),
+        RemoveIndexConcurrently(model_name="routingmetric", name="metrics_confidence"),
+        RemoveIndexConcurrently(model_name="routingmetric", name="metrics_model"),
+        RemoveIndexConcurrently(model_name="routingmetric", name="metrics_pattern"),
+        RemoveIndexConcurrently(model_name="routingmetric", name="metrics_tier"),
+        RemoveIndexConcurrently(model_name="cachedresponse", name="cache_invalidated"),
         migrations.RunPython(drop_pattern_index, migrations.RunPython.noop),
     ]

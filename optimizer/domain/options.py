@@ -24,7 +24,7 @@ NOT_IN_KEY = frozenset(
         "client_metadata", "prompt_cache_key", "prompt_cache_retention",
     }
 )  # fmt: skip
-"""The user and the way of delivery do not change the answer."""
+"""Fields that are left out of the cache's key: the user and the delivery change no answer."""
 STATEFUL = frozenset(
     {"previous_response_id", "conversation", "prompt", "background", "thread", "container",
      "item_reference"}

@@ -69,7 +69,7 @@ class ActiveRules:
         self._read_at = self._changed_at()
         self._admins = Snapshot(lambda: load(()), version)
         self.rules: tuple[Rule, ...] = tuple(self._from_file)
-        self._sort_out()
+        self._derive()
 
     def refresh(self) -> None:
         """Read the rules that have changed; if the file is unreadable now, keep its last rules."""
@@ -84,7 +84,7 @@ class ActiveRules:
                 logger.error("The last readable rules stay active. %s", error)
         if changed:
             self.rules = (*self._from_file, *(self._admins.value or ()))
-            self._sort_out()
+            self._derive()
 
     def together_with(self, names: Collection[str]) -> tuple[Rule, ...]:
         """Return the active rules and the admin's rules with these names, in order."""
@@ -144,7 +144,8 @@ class ActiveRules:
         )
         return effect_of(known, subject).residency
 
-    def _sort_out(self) -> None:
+    def _derive(self) -> None:
+        """Keep what follows from the rules: it is asked for far more often than they change."""
         self._asks_for_text = any(rule.match.only_text for rule in self.rules)
         self._binding = tuple(
             Rule(

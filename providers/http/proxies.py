@@ -87,7 +87,7 @@ class Proxies:
 
 
 def _named(environment: Mapping[str, str], scheme: str) -> tuple[str, str]:
-    """Return the variable that names the proxy of a scheme, and its value."""
+    """Return the variable that names the proxy of a scheme, and its value; empty texts if none."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         if text := _variable(environment, name):
             return name.upper(), text
@@ -100,9 +100,10 @@ def _variable(environment: Mapping[str, str], name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _read(text: str) -> Proxy | None:
-    """Return the proxy of a value; one that cannot be used is said once, however often it is read.
+    """Return the proxy that a value names, ``None`` if it cannot be used.
 
-    The environment is read again by each pass of webhooks.
+    It is kept, so that the log says once what cannot be used: each pass of webhooks reads the
+    environment again.
     """
     try:
         url = URL(text if "://" in text else f"http://{text}")

@@ -2,8 +2,8 @@
 
 OpenRouter says when its window ends, in its headers and in the error
 (https://openrouter.ai/docs/api/reference/limits), the IETF's draft has ``ratelimit-reset``, and
-OpenAI and Groq write it into the message: "Please try again in 7.66s". When OpenAI's and
-Anthropic's headers say that a limit is whole again is no such time: a call may be made long
+OpenAI and Groq write it into the message: "Please try again in 7.66s". The time at which a limit
+is whole again, in other headers of OpenAI and Anthropic, is not read: a call may be made long
 before it.
 """
 
@@ -22,6 +22,7 @@ _FIELDS = ("retry_after", "retry_after_seconds", "retryAfter")
 # Points in time are larger than any wait; those in milliseconds are larger than those in seconds.
 _AN_EPOCH, _IN_MILLISECONDS = 1e9, 1e11
 _LONGEST_WORDS = 2_000
+"""Characters of a message that are searched."""
 
 
 def hinted_wait(headers: Mapping[str, str], body: Any) -> float | None:

@@ -126,7 +126,7 @@ class PriceVariant:
 
 @dataclass(slots=True, init=False)
 class ModelInfo:
-    """A model of the table. Of ``prices`` with conditions, the last one that holds applies."""
+    """A model of the table; the last of its ``prices`` whose condition holds applies."""
 
     id: str
     match: MatchLogic

@@ -37,8 +37,8 @@ FINISH: dict[str, FinishReason] = {
     "refusal": "content_filter",
     "sensitive": "content_filter",
 }
-# What has a word in this API.
-_SAID = frozenset({"stop", "length", "content_filter"})
+# The endings for which this API has the common word itself.
+_OWN_WORDS = frozenset({"stop", "length", "content_filter"})
 _USUAL_ENDINGS = ("stop", "length")
 _USUAL_FIELDS = frozenset({"role", "content", "refusal"})
 _REASONING_KINDS = frozenset({"thinking", "reasoning"})
@@ -125,7 +125,7 @@ def fitting_finish(reason: Any, message: dict[str, Any]) -> str | None:
         return "tool_calls" if calls else "function_call"
     if meaning == "tool_calls":
         return "stop"
-    return meaning if meaning in _SAID else reason
+    return meaning if meaning in _OWN_WORDS else reason
 
 
 def repair_content(message: dict[str, Any]) -> bool:

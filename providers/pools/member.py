@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from providers.completion import Usage
@@ -59,8 +60,8 @@ class Member:
 
     ``busy`` are its calls in progress, ``answered`` and ``failed`` count those that have ended.
     ``owed`` is how much of its weight it has not been given yet. ``opening`` are the seconds until
-    the first content, ``per_token`` the seconds for each token after it. Other workers
-    have all its places until ``full_until``, as far as is known.
+    the first content, ``per_token`` the seconds for each token after it. ``full_until``
+    is the time of the pool's clock until which other workers are taken to have all its places.
     """
 
     spec: MemberSpec
@@ -112,6 +113,7 @@ class Member:
     def give_back(self, model: str, tokens: int) -> None:
         """End a call that was not made."""
         self.busy -= 1
+        self.probing_until = 0.0
         if (requests := self._requests.get(model)) is not None:
             requests.left += 1
         if (left := self._tokens.get(model)) is not None:
@@ -161,6 +163,29 @@ class Member:
         age = max(0.0, now - self.opening.at)
         aged = best + (expected - best) * math.exp(-age / _FORGET_SECONDS)
         return aged * (self.busy + 1)
+
+    def state(self, now: float, *, share: float, spared: Mapping[str, float]) -> MemberState:
+        """Return the member as it is now, with its ``share`` (0-1) of the pool's answers.
+
+        ``spared`` are the seconds for which it is not called, by model, "" for all of them.
+        """
+        spec = self.spec
+        return MemberState(
+            name=spec.name,
+            weight=spec.weight,
+            regions=tuple(sorted(spec.regions)),
+            committed=spec.committed,
+            most_at_once=spec.most_at_once,
+            busy=self.busy,
+            answered=self.answered,
+            failed=self.failed,
+            share=share,
+            spared=spared.get("", 0.0),
+            spared_models={model: seconds for model, seconds in spared.items() if model},
+            last_error=self.last_error,
+            seconds=self.expected_seconds,
+            left=self.least_left(now),
+        )
 
 
 @dataclass(frozen=True, slots=True)

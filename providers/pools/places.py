@@ -24,7 +24,7 @@ class Places(Protocol):
         ...
 
     def free(self, member: str) -> None:
-        """Give one back, and have the pool told once others may take it. Does not wait."""
+        """Give a place back without waiting; the pool is told once other calls may take it."""
         ...
 
 

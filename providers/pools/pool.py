@@ -16,19 +16,14 @@ from functools import partial
 from providers.chat import Chat
 from providers.cooldowns import Cooldowns
 from providers.errors import (
-    AuthenticationFailed,
-    ConnectionFailed,
-    InsufficientCredit,
     MembersBusy,
     ModelNotFound,
     OutsideResidency,
-    PermissionDenied,
     ProviderError,
-    ProviderTimeout,
-    ProviderUnavailable,
     RateLimited,
 )
 from providers.pools.choosing import chosen, conversation_of
+from providers.pools.faults import another_may_answer, fault_of
 from providers.pools.member import Member, MemberState
 from providers.pools.places import Places, WaitingCalls
 from providers.pools.rate_headers import limits_left
@@ -37,18 +32,12 @@ from providers.residency import NO_RESIDENCY, residency_features
 
 logger = logging.getLogger(__name__)
 
-_REFUSED_FOR = 300.0
-"""Seconds for which a member is spared whose key is wrong or whose account has no credit."""
 _ONCE_MORE = 2.0
 """Seconds for which a member is spared that fails again after another worker found it failing."""
 _PROBE_SECONDS = 10.0
 _FULL_SECONDS = 1.0
-"""How long a member is not asked for whose places other workers have, unless they free one."""
-_OF_THE_KEY = (AuthenticationFailed, InsufficientCredit)
-_OF_THE_MODEL = (PermissionDenied, ModelNotFound)
-_FAULTS = (ProviderUnavailable, ConnectionFailed, ProviderTimeout)
-_ANOTHER_MAY_ANSWER = (RateLimited, ProviderUnavailable, ConnectionFailed, *_OF_THE_KEY,
-                       *_OF_THE_MODEL)  # fmt: skip
+"""Seconds for which a member gets no call while other workers have its places: a look at Redis for
+each call would be in vain. It ends at once when they free one."""
 
 
 class MemberPool:
@@ -71,7 +60,10 @@ class MemberPool:
         self.clock = clock
         self.choice: Choice = choose
         self.places: Places | None = None
-        """The places of members with ``most_at_once`` over all workers; ``None`` for this one's."""
+        """Counts the calls of members with ``most_at_once`` over all workers.
+
+        If it is ``None``, this worker counts its own calls alone.
+        """
         self._cooldowns = Cooldowns(clock)
         self._waiting = WaitingCalls()
 
@@ -165,13 +157,11 @@ class MemberPool:
     def _undo(self, member: Member, model: str, tokens: int) -> None:
         """End a call that has begun here, and has no place among those of all workers."""
         member.give_back(model, tokens)
-        member.probing_until = 0.0
         self._waiting.hand_on()
 
     def give_back(self, member: Member, model: str, tokens: int) -> None:
         """End a call that has begun here and was not made."""
         member.give_back(model, tokens)
-        member.probing_until = 0.0
         self._free(member)
 
     def end(self, member: Member) -> None:
@@ -196,9 +186,9 @@ class MemberPool:
         self, model: str, residency: frozenset[str], tried: Collection[str], error: ProviderError
     ) -> bool:
         """Return whether a member that was not tried may answer where one failed so."""
-        if not isinstance(error, _ANOTHER_MAY_ANSWER) or isinstance(error, MembersBusy):
-            return False
-        return any(m.name not in tried and m.serves(model, residency) for m in self.members)
+        return another_may_answer(error) and any(
+            m.name not in tried and m.serves(model, residency) for m in self.members
+        )
 
     def answers(self, member: Member, model: str, began: float) -> None:
         """Forget what a member was spared for before the call that it answers ``began``."""
@@ -217,15 +207,10 @@ class MemberPool:
         member.failed += 1
         member.last_error = error.message
         member.probing_until = 0.0
-        name, seconds = "", error.retry_after
-        if isinstance(error, _OF_THE_KEY):
-            seconds = _REFUSED_FOR
-        elif isinstance(error, _OF_THE_MODEL):
-            name, seconds = model, _REFUSED_FOR
-        elif isinstance(error, RateLimited):
-            name = model  # keys have limits by model
-        elif not isinstance(error, _FAULTS):
-            return  # it is the request's own
+        fault = fault_of(error)
+        if fault is None:
+            return
+        name, seconds = model if fault.of_the_model else "", fault.seconds
         known = self._cooldowns.models.get((member.name, name))
         if seconds is None and known is not None and known.received > began:
             return  # the calls that were in progress then say the same once more
@@ -270,27 +255,15 @@ class MemberPool:
         now, spared = self.clock(), self._cooldowns.all()
         total = sum(member.answered for member in self.members)
         return [
-            MemberState(
-                name=member.name,
-                weight=member.spec.weight,
-                regions=tuple(sorted(member.spec.regions)),
-                committed=member.spec.committed,
-                most_at_once=member.spec.most_at_once,
-                busy=member.busy,
-                answered=member.answered,
-                failed=member.failed,
+            member.state(
+                now,
                 share=member.answered / total if total else 0.0,
-                spared=self._cooldowns.remaining(member.name, ""),
-                spared_models={
-                    model: left for (name, model), left in spared.items()
-                    if name == member.name and model
+                spared={
+                    model: left for (name, model), left in spared.items() if name == member.name
                 },
-                last_error=member.last_error,
-                seconds=member.expected_seconds,
-                left=member.least_left(now),
             )
             for member in self.members
-        ]  # fmt: skip
+        ]
 
     def _is_well(self, member: Member, model: str, now: float) -> bool:
         """Return whether a member is not spared; one that was gets one call first, as a probe."""

@@ -12,7 +12,7 @@ from providers.specialised.requests import SpecialisedStream
 from providers.values import changed
 
 
-def counted(stream: SpecialisedStream, circuits: RequestCircuits) -> SpecialisedStream:
+def with_errors_counted(stream: SpecialisedStream, circuits: RequestCircuits) -> SpecialisedStream:
     """Return ``stream``, whose error counts although the request was counted as answered."""
     return changed(stream, pieces=_pieces(stream.provider, stream.pieces, circuits))
 

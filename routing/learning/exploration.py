@@ -65,7 +65,7 @@ class Explorer:
 
     @cached_property
     def _random(self) -> np.random.Generator:
-        """The source of chance, for which numpy imports 3 MB: where nothing explores, none is."""
+        """The source of chance; numpy imports 3 MB for it, so it is made at the first use."""
         return np.random.default_rng(self._seed)
 
     def choose(

@@ -1,3 +1,5 @@
+"""The price table, read without its package's code, says what the package says."""
+
 from __future__ import annotations
 
 import subprocess

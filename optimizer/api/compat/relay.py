@@ -41,7 +41,7 @@ class RelayRules:
         """
         return body
 
-    def forgotten(
+    def missing_ending(
         self, endings: Sequence[Relayed], result: CompletionResult
     ) -> Mapping[str, Any] | None:
         """Return the message that the end of a stream lacks, ``None`` if it lacks nothing."""
@@ -95,8 +95,8 @@ class RelayEncoder:
         summary: CompletionResult | None = result
         messages: list[bytes] = []
         endings = self._endings
-        if (lacking := self._rules.forgotten(endings, result)) is not None:
-            endings = [Relayed("", as_json(lacking).decode(), lacking), *endings]
+        if (missing := self._rules.missing_ending(endings, result)) is not None:
+            endings = [Relayed("", as_json(missing).decode(), missing), *endings]
         for event in reversed(endings):
             with_summary = self._with_summary(event, summary)
             if with_summary is not None:

@@ -30,7 +30,7 @@ def describe_endpoints() -> None:
     """Give drf-spectacular what was kept, in the order of the definitions."""
     from drf_spectacular.utils import extend_schema as described
 
-    # Who asks for the document meanwhile waits until all are described.
+    # A request for the document that comes meanwhile waits until all are described.
     with _DESCRIBING:
         while _WAITING:
             view, description = _WAITING.pop(0)

@@ -308,16 +308,11 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
                 retry_after=5,
                 ours=False,
             )
-        field, words = error.field[:_MOST_ERROR_CHARS], str(error)
-        return Failure(
-            400,
-            "invalid",
-            words,
-            field or None,
-            "guardrail_refused",
-            errors={field: [words]} if field else None,
-            ours=False,
-        )
+        refused = Failure(400, "invalid", str(error), code="guardrail_refused", ours=False)
+        if not error.field:
+            return refused
+        field = error.field[:_MOST_ERROR_CHARS]
+        return replace(refused, param=field, errors={field: [str(error)]})
     attempts = error.attempts
     calls = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
     message = f"{error} {calls}".strip()

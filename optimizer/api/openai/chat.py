@@ -59,12 +59,12 @@ class ChatRelayRules(RelayRules):
             return body
         return {**body, "usage": usage_body(result.completion.usage)}
 
-    def forgotten(
+    def missing_ending(
         self, endings: Sequence[Relayed], result: CompletionResult
     ) -> Mapping[str, Any] | None:
         """Return the chunk that says why the answer ended, where the provider did not."""
         choices = result.completion.choices
-        if len(choices) != 1 or any(map(_says_the_end, endings)):
+        if len(choices) != 1 or any(map(_has_finish_reason, endings)):
             return None
         reason = finish_body(choices[0].finish_reason)
         return {
@@ -107,7 +107,7 @@ class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
         )
 
 
-def _says_the_end(event: Relayed) -> bool:
+def _has_finish_reason(event: Relayed) -> bool:
     choices = event.data.get("choices") if event.data is not None else None
     return any(
         isinstance(choice, Mapping) and bool(choice.get("finish_reason"))

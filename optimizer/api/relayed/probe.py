@@ -1,4 +1,4 @@
-"""What clients ask to see whether there is anybody."""
+"""The paths without content, which clients ask for to see whether a service answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ALLOWED = "GET, HEAD, OPTIONS"
 
 
 async def probe(request: HttpRequest) -> HttpResponse:
-    """Answer a client that asks whether there is anybody."""
+    """Answer a client that asks whether a service answers here."""
     if request.method == "OPTIONS":
         return HttpResponse(status=204, headers={"Allow": _ALLOWED})
     if request.method not in {"GET", "HEAD"}:

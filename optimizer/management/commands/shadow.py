@@ -24,7 +24,7 @@ from optimizer.presentation.shadow import (
     part_name,
     summary_line,
 )
-from optimizer.wiring.operation.shadow import move_ready, shadow_now, undo_last
+from optimizer.wiring.operation.shadow import move_ready, ready_kinds, shadow_now, undo_last
 
 
 class Command(TeachingCommand):
@@ -93,11 +93,10 @@ class Command(TeachingCommand):
 
     @staticmethod
     def _move(console: TerminalConsole, report: dict[str, Any], *, preview: bool) -> None:
-        kinds = movable(report)
         try:
-            if not kinds:
-                raise NothingToMove("No kind of requests can be moved now.")
-            if not preview:
+            if preview:
+                kinds = ready_kinds(report)
+            else:
                 kinds = move_ready(report, who=command_line_actor()).evidence
         except NothingToMove as error:
             console.print(f"{error} The column “verdict” of manage.py shadow says why.")

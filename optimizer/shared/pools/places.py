@@ -24,7 +24,8 @@ _LOSS = "Calls in progress of pools' members are this worker's own"
 _AWAY_SECONDS = 5.0
 """How long Redis is not asked again once it could not be reached, so that no request waits."""
 _COUNT_AGAIN_SECONDS = 10.0
-_ANY = 1_000_000_000
+_NO_LIMIT = 1_000_000_000
+"""For a call that has already begun: it counts, even beyond the limit of its member."""
 
 _Token = asyncio.Task[str] | str
 
@@ -82,7 +83,7 @@ class SharedPlaces(SharedState):
         return True
 
     def free(self, pool: str, member: str) -> None:
-        """Give one back; the pool is informed once others may take it."""
+        """Give a place back; the pool is informed once other calls may take it."""
         tokens = self._tokens[pool, member]
         token = tokens.popleft() if tokens else ""
         alone = self._alone
@@ -97,7 +98,7 @@ class SharedPlaces(SharedState):
         """Tell Redis of a call that has begun, and return its token, "" without one."""
         assert self._slots is not None
         try:
-            return await self._slots.take(who, _ANY) or ""
+            return await self._slots.take(who, _NO_LIMIT) or ""
         except SlotsUnavailable:
             return ""
 
@@ -127,6 +128,7 @@ class SharedPlaces(SharedState):
             self._hand_on(change["pool"], change["member"])
 
     async def _greet(self) -> None:
+        """Tell the other workers of this one, and see whether there are any."""
         assert self._channel is not None
         self._has_others = True
         await self._channel.publish({})
