@@ -114,10 +114,11 @@ def with_hosted_tools(usage: Usage, body: Mapping[str, Any]) -> Usage:
         files += kind == "file_search_call"
     kinds = {kind for tool in _tools(whole) if isinstance(kind := tool.get("type"), str)}
     preview = any(kind.startswith("web_search_preview") for kind in kinds)
+    searches = usage.web_searches or web
     return replace(
         usage,
-        web_searches=usage.web_searches or web,
-        preview_searches=web if preview else 0,
+        web_searches=searches,
+        preview_searches=min(web, searches) if preview else 0,
         file_searches=usage.file_searches or files,
         code_sessions=usage.code_sessions or sum(containers.values()),
     )
@@ -250,7 +251,9 @@ def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:
     ticks = reported.get("cost_in_usd_ticks")
     if ticks is not None:
         number = amount(ticks)
-        return None if number is None else usd(number / _TICKS_PER_USD)
+        # Dividing a number with millions of digits is an error.
+        most = _MOST_USD * _TICKS_PER_USD
+        return None if number is None or number > most else number / _TICKS_PER_USD
     cost = reported.get("cost")
     if cost is None:
         return usd(reported.get("estimated_cost"))

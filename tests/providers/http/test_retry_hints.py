@@ -42,6 +42,10 @@ def test_a_wait_in_the_words_of_the_error(message: str, seconds: float | None) -
     assert wait(said(message), retry_after="3") == 3
 
 
+def test_words_that_ask_for_years_are_no_wait() -> None:
+    assert wait(said("Please try again in 99999999999999h.")) is None
+
+
 def test_the_end_of_a_window_in_the_headers() -> None:
     for value in (soon(), soon()[:-3]):
         found = wait(x_ratelimit_reset=value)
