@@ -222,14 +222,20 @@ def with_tier(usage: Usage, tier: str) -> Usage:
     return usage if usage.service_tier else replace(usage, service_tier=tier)
 
 
-def gateway_cost(body: Mapping[str, Any]) -> Any:
-    """Return what a gateway says beside the usage that it charged, ``None`` if it does not.
+def gateway_report(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a gateway says beside the usage that it charged, {} if it does not.
 
-    Vercel's: https://github.com/earendil-works/pi/pull/6881
+    Vercel's: https://github.com/earendil-works/pi/pull/6881. With a key of one's own it charges
+    nothing, and the model's provider charges the key what ``marketCost`` says:
+    https://github.com/Kilo-Org/cloud/pull/5333
     """
     about = body.get("provider_metadata")
     gateway = about.get("gateway") if isinstance(about, Mapping) else None
-    return gateway.get("cost") if isinstance(gateway, Mapping) else None
+    cost = gateway.get("cost") if isinstance(gateway, Mapping) else None
+    if not isinstance(gateway, Mapping) or cost is None:
+        return {}
+    market = gateway.get("marketCost")
+    return {"estimated_cost": market} if amount(cost) == 0 and amount(market) else {"cost": cost}
 
 
 def cost_in_headers(headers: Mapping[str, str]) -> Decimal | None:

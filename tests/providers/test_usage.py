@@ -602,6 +602,17 @@ def test_xai_counts_its_tools_beside_the_usage_too() -> None:
     assert (streamed.code_sessions, streamed.file_searches) == (2, 1)
 
 
+def test_with_a_key_of_one_s_own_a_gateway_s_charge_of_nothing_is_not_the_cost() -> None:
+    gateway = {"cost": "0", "marketCost": "0.0023"}
+    usage = read_usage({"usage": OPENAI, "provider_metadata": {"gateway": gateway}})
+    assert usage is not None
+    assert usage.reported_cost == Decimal("0.0023")
+    gateway["marketCost"] = "0"
+    usage = read_usage({"usage": OPENAI, "provider_metadata": {"gateway": gateway}})
+    assert usage is not None
+    assert usage.reported_cost == 0
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_gateway_says_its_charge_beside_the_usage(whole: bool) -> None:
     # https://github.com/earendil-works/pi/pull/6881
