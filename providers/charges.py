@@ -114,10 +114,11 @@ def with_hosted_tools(usage: Usage, body: Mapping[str, Any]) -> Usage:
         files += kind == "file_search_call"
     kinds = {kind for tool in _tools(whole) if isinstance(kind := tool.get("type"), str)}
     preview = any(kind.startswith("web_search_preview") for kind in kinds)
+    searches = usage.web_searches or web
     return replace(
         usage,
-        web_searches=usage.web_searches or web,
-        preview_searches=web if preview else 0,
+        web_searches=searches,
+        preview_searches=min(web, searches) if preview else 0,
         file_searches=usage.file_searches or files,
         code_sessions=usage.code_sessions or sum(containers.values()),
     )
@@ -221,14 +222,20 @@ def with_tier(usage: Usage, tier: str) -> Usage:
     return usage if usage.service_tier else replace(usage, service_tier=tier)
 
 
-def gateway_cost(body: Mapping[str, Any]) -> Any:
-    """Return what a gateway says beside the usage that it charged, ``None`` if it does not.
+def gateway_report(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a gateway says beside the usage that it charged, {} if it does not.
 
-    Vercel's: https://github.com/earendil-works/pi/pull/6881
+    Vercel's: https://github.com/earendil-works/pi/pull/6881. With a key of one's own it charges
+    nothing, and the model's provider charges the key what ``marketCost`` says:
+    https://github.com/Kilo-Org/cloud/pull/5333
     """
     about = body.get("provider_metadata")
     gateway = about.get("gateway") if isinstance(about, Mapping) else None
-    return gateway.get("cost") if isinstance(gateway, Mapping) else None
+    cost = gateway.get("cost") if isinstance(gateway, Mapping) else None
+    if not isinstance(gateway, Mapping) or cost is None:
+        return {}
+    market = gateway.get("marketCost")
+    return {"estimated_cost": market} if amount(cost) == 0 and amount(market) else {"cost": cost}
 
 
 def cost_in_headers(headers: Mapping[str, str]) -> Decimal | None:
@@ -250,7 +257,9 @@ def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:
     ticks = reported.get("cost_in_usd_ticks")
     if ticks is not None:
         number = amount(ticks)
-        return None if number is None else usd(number / _TICKS_PER_USD)
+        # Dividing a number with millions of digits is an error.
+        most = _MOST_USD * _TICKS_PER_USD
+        return None if number is None or number > most else number / _TICKS_PER_USD
     cost = reported.get("cost")
     if cost is None:
         return usd(reported.get("estimated_cost"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from providers.charges import (
     amount,
-    gateway_cost,
+    gateway_report,
     reported_cost,
     reported_tools,
     served_geography,
@@ -87,8 +87,8 @@ def _reports(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                             yield report
                             if isinstance(billed := report.get("billed_units"), Mapping):
                                 yield billed
-                if (cost := gateway_cost(inner)) is not None:
-                    yield {"cost": cost}
+                if "provider_metadata" in inner:
+                    yield gateway_report(inner)
 
 
 class UsageOfStream:

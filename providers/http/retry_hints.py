@@ -41,7 +41,9 @@ def hinted_wait(headers: Mapping[str, str], body: Any) -> float | None:
                 return wait
     message = reported.get("message") if reported else error
     match = _IN_WORDS.search(message[:_LONGEST_WORDS]) if isinstance(message, str) else None
-    return None if match is None else duration(match[1])
+    wait = None if match is None else duration(match[1])
+    # Longer than a day is no wait: it would put the model out of use for all clients.
+    return wait if wait is not None and wait <= LONGEST_RETRY_AFTER else None
 
 
 def _window(headers: Mapping[Any, Any]) -> float | None:

@@ -546,6 +546,7 @@ def test_a_stream_names_its_tier_before_its_usage() -> None:
         ({"cost": 1e30}, None),
         ({"cost": {}}, None),
         ({"cost_in_usd_ticks": "many"}, None),
+        ({"cost_in_usd_ticks": "1e9999999"}, None),
         # https://docs.deepinfra.com/chat/overview
         ({"estimated_cost": 0.00123}, "0.00123"),
         ({"estimated_cost": None}, None),
@@ -599,6 +600,17 @@ def test_xai_counts_its_tools_beside_the_usage_too() -> None:
     streamed = UsageOfStream().add({"type": "response.completed", "response": body})
     assert streamed is not None
     assert (streamed.code_sessions, streamed.file_searches) == (2, 1)
+
+
+def test_with_a_key_of_one_s_own_a_gateway_s_charge_of_nothing_is_not_the_cost() -> None:
+    gateway = {"cost": "0", "marketCost": "0.0023"}
+    usage = read_usage({"usage": OPENAI, "provider_metadata": {"gateway": gateway}})
+    assert usage is not None
+    assert usage.reported_cost == Decimal("0.0023")
+    gateway["marketCost"] = "0"
+    usage = read_usage({"usage": OPENAI, "provider_metadata": {"gateway": gateway}})
+    assert usage is not None
+    assert usage.reported_cost == 0
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -677,6 +689,16 @@ def test_searches_of_the_earlier_tool_are_counted_apart() -> None:
         usage = read_usage({**body, "tools": [{"type": tool}]})
         assert usage is not None
         assert (usage.web_searches, usage.preview_searches) == (2, preview)
+
+
+def test_no_more_searches_are_of_the_earlier_tool_than_there_were() -> None:
+    output = [{"type": "web_search_call"}] * 5
+    report = {**OPENAI, "server_tool_use": {"web_search_requests": 1}}
+    usage = read_usage(
+        {"usage": report, "output": output, "tools": [{"type": "web_search_preview"}]}
+    )
+    assert usage is not None
+    assert (usage.web_searches, usage.preview_searches) == (1, 1)
 
 
 def test_openai_s_hosted_searches_are_counted_in_the_output() -> None:

@@ -57,6 +57,31 @@ def test_hours_are_summed_again_by_session_user_and_key() -> None:
     assert list(totals_differ()) == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_change_of_indexes_that_was_interrupted_is_run_again_in_either_direction() -> None:
+    def change_indexes(*statements: str) -> None:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    try:
+        migrate_to(("analytics", "0115_specialised_endpoints"))
+        change_indexes(
+            "CREATE INDEX requests_filters ON requests (created_at)", "DROP INDEX requests_tier"
+        )
+        migrate_to(("analytics", "0116_fewer_indexes"))
+        change_indexes(
+            "CREATE INDEX requests_tier ON requests (created_at)", "DROP INDEX requests_filters"
+        )
+        migrate_to(("analytics", "0115_specialised_endpoints"))
+    finally:
+        migrate_to(*MigrationExecutor(connection).loader.graph.leaf_nodes("analytics"))
+    with connection.cursor() as cursor:
+        made = connection.introspection.get_constraints(cursor, "requests")
+    assert len(made["requests_filters"]["columns"]) == 6
+    assert "requests_tier" not in made
+
+
 def test_a_migration_lets_the_workers_of_the_version_before_go_on() -> None:
     """They write rows without a new column, and read one that is no more."""
     loader = MigrationLoader(None)

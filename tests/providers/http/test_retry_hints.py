@@ -47,6 +47,10 @@ def test_a_wait_in_the_words_of_the_error(message: str, seconds: float | None) -
     assert wait(said(message), retry_after="3") == 3
 
 
+def test_words_that_ask_for_years_are_no_wait() -> None:
+    assert wait(said("Please try again in 99999999999999h.")) is None
+
+
 def test_the_end_of_a_window_in_the_headers() -> None:
     assert wait(x_ratelimit_reset=SOON) == 30
     assert wait(x_ratelimit_reset=SOON[:-3]) == 30
