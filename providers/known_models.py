@@ -40,6 +40,9 @@ _DATE = re.compile(  # of OpenAI and Anthropic, then of Google
 )
 _LATEST = re.compile(r"[-:@]latest$", re.I)
 _VARIANT = re.compile(r"^(?P<model>[^:]+/[^:]+):(?P<variant>[a-z]+)$")  # OpenRouter's: ":online"
+# Those of them that are the same model, and those that are another model or do more than it.
+_ROUTED = re.compile(r":(beta|nitro|floor|exacto)$", re.I)
+_OF_OPENROUTER = re.compile(r":(free|thinking|online|extended)$", re.I)
 _VERSION_BY_HYPHEN = re.compile(r"(?<=[a-z]-\d)-(?=\d(?!\d))")
 # Features that are of models, not of wires. What a model lacks is known only of the catalogue's
 # models: a client that names another model knows what it can do, or its provider says so.
@@ -129,6 +132,10 @@ class KnownModels:
         text = plain_name(name)
         if owner is None or not is_sendable(text):
             return None
+        if owner.prices and "openrouter" not in (owner.wire, owner.prices):
+            text = _ROUTED.sub("", text)
+            if _OF_OPENROUTER.search(text):
+                return None
         if owner.wire in ("bedrock", "bedrock-claude"):
             text = _ARN.sub("", text)
         if owner.wire in _CLAUDE:
