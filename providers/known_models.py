@@ -129,17 +129,9 @@ class KnownModels:
 
     def _identify(self, provider: str, name: str) -> ModelSpec | None:
         owner = self._catalogue.providers.get(provider)
-        text = plain_name(name)
+        text = "" if owner is None else _of_owner(owner, plain_name(name))
         if owner is None or not is_sendable(text):
             return None
-        if owner.prices and "openrouter" not in (owner.wire, owner.prices):
-            text = _ROUTED.sub("", text)
-            if _OF_OPENROUTER.search(text):
-                return None
-        if owner.wire in ("bedrock", "bedrock-claude"):
-            text = _ARN.sub("", text)
-        if owner.wire in _CLAUDE:
-            text = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", text))
         canonical = (provider, _canonical(text))
         known = self._by_id.get(canonical) or self._by_alias.get(canonical)
         if known is not None:
@@ -253,6 +245,17 @@ def table_entry(owner: ProviderSpec, name: str) -> ModelInfo | None:
                 info = provider.find_model(dotted, all_providers=providers)
             return info if info is not None and _serves(owner, info.id) else None
     return None
+
+
+def _of_owner(owner: ProviderSpec, text: str) -> str:
+    """Return a name without what its provider does not write; "" if it is another's model."""
+    if owner.prices and "openrouter" not in (owner.wire, owner.prices):
+        if _OF_OPENROUTER.search(text):
+            return ""
+        text = _ROUTED.sub("", text)
+    if owner.wire in ("bedrock", "bedrock-claude"):
+        text = _ARN.sub("", text)
+    return _BEDROCK_VERSION.sub("", _BEDROCK.sub("", text)) if owner.wire in _CLAUDE else text
 
 
 def _serves(owner: ProviderSpec, name: str) -> bool:

@@ -64,10 +64,10 @@ def _adapt(body: dict[str, Any], request: CompletionRequest, can: Abilities, pro
     elif chat.chosen and body.get("max_tokens") is None:
         body["max_tokens"] = DEFAULT_MAX_TOKENS
     metadata = body.get("metadata")
-    if isinstance(metadata, Mapping) and isinstance(user := metadata.get("user_id"), str):
-        # The provider refuses an address; ids of agents are long and full of digits.
-        if _ADDRESS.search(user):
-            body["metadata"] = {**metadata, "user_id": _user_id(user)}
+    user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
+    # The provider refuses an address; ids of agents are long and full of digits.
+    if isinstance(user, str) and _ADDRESS.search(user):
+        body["metadata"] = {**metadata, "user_id": _user_id(user)}
     if chat.sealed and isinstance(body.get("messages"), list):
         body["messages"] = restored_messages(chat, body["messages"], provider, request.model)
     if chat.chosen:
