@@ -14,8 +14,8 @@ from optimizer.api.openai.chat_request import read_chat_query
 from providers.chat import Chat, Message, OriginalRequest, Text, Thinking, ToolCall, ToolResult
 from providers.completion import CompletionRequest
 from providers.features import OPENAI, OPENAI_OWN
-from providers.openai.dialect import SERVER
 from providers.openai.answer import upstream_error
+from providers.openai.dialect import SERVER
 from providers.openai.request import openai_payload, relayed_payload
 
 CALL = ToolCall("call_1", "now", "{}", "sealed")
