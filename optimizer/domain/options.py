@@ -21,11 +21,10 @@ _KEY_VERSION = 2
 NOT_IN_KEY = frozenset(
     {
         "stream", "stream_options", "user", "safety_identifier", "metadata", "store", "optimizer",
-        "client_metadata", "prompt_cache_key", "prompt_cache_retention", "labels", "service_tier",
-        "serviceTier", "cache_control",
+        "client_metadata", "prompt_cache_key", "prompt_cache_retention", "labels", "cache_control",
     }
 )  # fmt: skip
-"""The user, the way of delivery and what it costs do not change the answer."""
+"""The user and the way of delivery do not change the answer."""
 STATEFUL = frozenset(
     {"previous_response_id", "conversation", "prompt", "background", "thread", "container",
      "item_reference"}

@@ -64,10 +64,11 @@ def _adapt(body: dict[str, Any], request: CompletionRequest, can: Abilities, pro
     elif chat.chosen and body.get("max_tokens") is None:
         body["max_tokens"] = DEFAULT_MAX_TOKENS
     metadata = body.get("metadata")
-    user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
+    fields = dict(metadata) if isinstance(metadata, Mapping) else {}
+    user = fields.get("user_id")
     # The provider refuses an address; ids of agents are long and full of digits.
     if isinstance(user, str) and _ADDRESS.search(user):
-        body["metadata"] = {**metadata, "user_id": _user_id(user)}
+        body["metadata"] = {**fields, "user_id": _user_id(user)}
     if chat.sealed and isinstance(body.get("messages"), list):
         body["messages"] = restored_messages(chat, body["messages"], provider, request.model)
     if chat.chosen:

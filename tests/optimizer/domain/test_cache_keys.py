@@ -19,7 +19,6 @@ def key(**fields: Any) -> str:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"service_tier": "flex"},
         {"metadata": {"a": "b"}, "user": "u", "safety_identifier": "u", "store": True},
         {"prompt_cache_key": "k", "cache_control": {"type": "ephemeral"}},
         {"stream": True, "stream_options": {"include_usage": True}},
@@ -35,6 +34,7 @@ def test_how_an_answer_is_delivered_and_paid_shares_it(fields: dict[str, Any]) -
     [
         {"logit_bias": {"50256": -100}},
         {"verbosity": "low"},
+        {"service_tier": "flex"},
         {"reasoning_effort": "low"},
         {"n": 2},
         {"temperature": 0},
