@@ -40,6 +40,9 @@ _DATE = re.compile(  # of OpenAI and Anthropic, then of Google
 )
 _LATEST = re.compile(r"[-:@]latest$", re.I)
 _VARIANT = re.compile(r"^(?P<model>[^:]+/[^:]+):(?P<variant>[a-z]+)$")  # OpenRouter's: ":online"
+# Those of them that are the same model, and those that are another model or do more than it.
+_ROUTED = re.compile(r":(beta|nitro|floor|exacto)$", re.I)
+_OF_OPENROUTER = re.compile(r":(free|thinking|online|extended)$", re.I)
 _VERSION_BY_HYPHEN = re.compile(r"(?<=[a-z]-\d)-(?=\d(?!\d))")
 # Features that are of models, not of wires. What a model lacks is known only of the catalogue's
 # models: a client that names another model knows what it can do, or its provider says so.
@@ -126,13 +129,9 @@ class KnownModels:
 
     def _identify(self, provider: str, name: str) -> ModelSpec | None:
         owner = self._catalogue.providers.get(provider)
-        text = plain_name(name)
+        text = "" if owner is None else _of_owner(owner, plain_name(name))
         if owner is None or not is_sendable(text):
             return None
-        if owner.wire in ("bedrock", "bedrock-claude"):
-            text = _ARN.sub("", text)
-        if owner.wire in _CLAUDE:
-            text = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", text))
         canonical = (provider, _canonical(text))
         known = self._by_id.get(canonical) or self._by_alias.get(canonical)
         if known is not None:
@@ -246,6 +245,17 @@ def table_entry(owner: ProviderSpec, name: str) -> ModelInfo | None:
                 info = provider.find_model(dotted, all_providers=providers)
             return info if info is not None and _serves(owner, info.id) else None
     return None
+
+
+def _of_owner(owner: ProviderSpec, text: str) -> str:
+    """Return a name without what its provider does not write; "" if it is another's model."""
+    if owner.prices and "openrouter" not in (owner.wire, owner.prices):
+        if _OF_OPENROUTER.search(text):
+            return ""
+        text = _ROUTED.sub("", text)
+    if owner.wire in ("bedrock", "bedrock-claude"):
+        text = _ARN.sub("", text)
+    return _BEDROCK_VERSION.sub("", _BEDROCK.sub("", text)) if owner.wire in _CLAUDE else text
 
 
 def _serves(owner: ProviderSpec, name: str) -> bool:

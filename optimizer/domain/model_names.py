@@ -29,6 +29,10 @@ _SYNONYMS = {
     "google-ai-studio": "gemini",
     "google_genai": "gemini",
     "deepseek-ai": "deepseek",
+    "x-ai": "xai",
+    "mistralai": "mistral",
+    "moonshotai": "moonshot",
+    "z-ai": "zai",
     "open_router": "openrouter",
     "open-router": "openrouter",
 }

@@ -21,7 +21,7 @@ _KEY_VERSION = 2
 NOT_IN_KEY = frozenset(
     {
         "stream", "stream_options", "user", "safety_identifier", "metadata", "store", "optimizer",
-        "client_metadata", "prompt_cache_key", "prompt_cache_retention",
+        "client_metadata", "prompt_cache_key", "prompt_cache_retention", "labels", "cache_control",
     }
 )  # fmt: skip
 """Fields that are left out of the cache's key: the user and the delivery change no answer."""
@@ -141,7 +141,9 @@ def chat_key(chat: Chat, options: RequestOptions) -> str:
 
 def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
     assert chat.source is not None
-    body = {k: v for k, v in source.items() if k not in NOT_IN_KEY}
+    body = {k: v for k, v in source.items() if k not in NOT_IN_KEY and v is not None and v != []}
+    if body.get("n") == 1:
+        del body["n"]
     parts: list[Any] = [
         _KEY_VERSION,
         chat.source.wire,

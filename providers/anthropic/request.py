@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from providers.anthropic.abilities import Abilities, abilities
@@ -32,6 +33,7 @@ WIRE = "anthropic"
 DEFAULT_MAX_TOKENS = 16384
 _LONGEST_USER_ID = 256
 _FIELDS_NOT_SENT = frozenset({"model", "optimizer", "stream"})
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 _PERSONAL = re.compile(r"[^\s@]+@[^\s@]+|\+?\d[\d ()/.-]{7,}\d")
 JSON_ONLY = "Answer with one JSON object and nothing else: no code fence, no words around it."
 
@@ -61,6 +63,12 @@ def _adapt(body: dict[str, Any], request: CompletionRequest, can: Abilities, pro
         body["max_tokens"] = chat.max_tokens
     elif chat.chosen and body.get("max_tokens") is None:
         body["max_tokens"] = DEFAULT_MAX_TOKENS
+    metadata = body.get("metadata")
+    fields = dict(metadata) if isinstance(metadata, Mapping) else {}
+    user = fields.get("user_id")
+    # The provider refuses an address; ids of agents are long and full of digits.
+    if isinstance(user, str) and _ADDRESS.search(user):
+        body["metadata"] = {**fields, "user_id": _user_id(user)}
     if chat.sealed and isinstance(body.get("messages"), list):
         body["messages"] = restored_messages(chat, body["messages"], provider, request.model)
     if chat.chosen:

@@ -19,7 +19,13 @@ from providers.completion import (
     Usage,
     complete_usage,
 )
-from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
+from providers.errors import (
+    ContentBlocked,
+    EmptyCompletion,
+    MalformedResponse,
+    ProviderError,
+    error_for_status,
+)
 from providers.openai.repair import as_calls, meaning_of, new_call_id
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
@@ -247,6 +253,8 @@ def upstream_error(provider: str, error: Any) -> ProviderError:
     if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599:
         return error_for_status(provider, code)
     for name in (code, fields.get("type")):
+        if name == "content_filter":
+            return ContentBlocked(provider, "blocked the content")
         if isinstance(name, str) and name in STATUS_BY_CODE:
             return error_for_status(provider, STATUS_BY_CODE[name])
     return MalformedResponse(provider, "reported an error in a response with status 200")

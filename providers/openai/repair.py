@@ -34,6 +34,7 @@ FINISH: dict[str, FinishReason] = {
     "tool_call": "tool_calls",
     "tool_use": "tool_calls",
     "safety": "content_filter",
+    "error_toxic": "content_filter",
     "refusal": "content_filter",
     "sensitive": "content_filter",
 }

@@ -18,7 +18,7 @@ from providers.openai.content import MessageWriter, short_call_id
 from providers.openai.dialect import SERVER, Dialect
 from providers.openai.reasoning import needs_reasoning, reasoning_fields
 from providers.openai.schemas import object_schema, strict_schema
-from providers.openai.unsealed import with_own_reasoning
+from providers.openai.unsealed import shows_reasoning, with_own_reasoning
 from providers.tool_names import ToolNames
 from providers.tool_results import with_results
 
@@ -89,8 +89,11 @@ def relayed_payload(
     if not dialect.developer_role:
         body["messages"] = [_as_system(message) for message in body["messages"]]
     past = features.PAST_REASONING in has - request.lacks
-    lacks_reasoning = chat.chosen and past and needs_reasoning(request.model, dialect)
-    if chat.sealed or lacks_reasoning:
+    if past:
+        unfit = needs_reasoning(request.model, dialect)
+    else:
+        unfit = len(chat.messages) > 1 and shows_reasoning(body["messages"])
+    if chat.sealed or unfit:
         author = (provider, request.model)
         body["messages"] = with_own_reasoning(body["messages"], chat, author, dialect, past=past)
     if chat.chosen:

@@ -9,7 +9,7 @@ from providers.chat import Chat, Message, Thinking, ToolCall
 from providers.openai.dialect import Dialect
 from providers.openai.reasoning import needs_reasoning, past_reasoning
 
-_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+_REASONING_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
 
 
 def with_own_reasoning(
@@ -23,14 +23,19 @@ def with_own_reasoning(
     """Return ``messages`` with the reasoning that ``author`` wrote, without our seals.
 
     ``author`` is the (provider, model) that gets them. Reasoning of other models under our
-    seal is left out. What has no seal stays if the client named the model; of a model that
-    we chose, it goes to servers that take ``past`` reasoning in the form that it has.
+    seal is left out. What has no seal goes to servers that take ``past`` reasoning: as it came
+    if the client named the model, else if it has their form. Others refuse its fields.
     """
     turns = (message for message in chat.messages if message.role == "assistant")
     restore = _restorer(turns, chat, author, dialect, past=past)
     return [
         restore(message) if message.get("role") == "assistant" else message for message in messages
     ]
+
+
+def shows_reasoning(messages: list[Any]) -> bool:
+    """Return whether a turn has reasoning in a field of its own."""
+    return any(not _REASONING_FIELDS.isdisjoint(message) for message in messages)
 
 
 def _restorer(
@@ -43,7 +48,7 @@ def _restorer(
         thoughts = [part for part in turn.parts if isinstance(part, Thinking)]
         sealed = any(thought.provider for thought in thoughts)
         restored = message
-        if sealed or (thoughts and chat.chosen):
+        if sealed or (thoughts and (chat.chosen or not past)):
             restored = {k: v for k, v in message.items() if k not in _REASONING_FIELDS}
             if past:
                 anybody = _in_form_of(dialect, message)

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from optimizer.api.openai.chat_request import read_chat_query
 from providers.chat import Chat, Message, OriginalRequest, Text, Thinking, ToolCall, ToolResult
 from providers.completion import CompletionRequest
-from providers.features import OPENAI
+from providers.features import OPENAI, OPENAI_OWN
+from providers.openai.answer import upstream_error
 from providers.openai.dialect import SERVER
-from providers.openai.request import openai_payload
+from providers.openai.request import openai_payload, relayed_payload
 
 CALL = ToolCall("call_1", "now", "{}", "sealed")
 TURNS = (
@@ -42,3 +44,32 @@ def test_reasoning_of_another_api_is_left_out(model: str, reasoning: dict[str, s
         **reasoning,
         "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "has", "reasoning"),
+    [
+        ("gpt-6-luna", OPENAI_OWN, None),
+        ("kimi-k2.6", OPENAI, "Another thinks."),
+        ("kimi-k2.6", OPENAI, ""),
+        ("glm-5.3", OPENAI, None),
+    ],
+)
+def test_a_named_model_gets_unsealed_reasoning_where_it_takes_any(
+    model: str, has: frozenset[str], reasoning: str | None
+) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+    shown = {"reasoning_content": "Another thinks."} if has is OPENAI_OWN or reasoning else {}
+    messages = [
+        {"role": "user", "content": "What time is it?"},
+        {"role": "assistant", "content": None, "tool_calls": [call], **shown},
+        {"role": "tool", "tool_call_id": "c1", "content": "12:00"},
+    ]
+    chat = read_chat_query({"model": model, "messages": messages}, "")[0].chat
+    body = relayed_payload(CompletionRequest(model, chat), dialect=SERVER, has=has, provider="p")
+    assert body["messages"][1].get("reasoning_content") == reasoning
+
+
+def test_a_filter_that_ends_a_stream_is_no_malformed_answer() -> None:
+    error = {"code": "content_filter", "message": "Filtered.", "status": 400}
+    assert upstream_error("azure", error).code == "content_blocked"
