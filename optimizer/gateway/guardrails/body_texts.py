@@ -44,6 +44,13 @@ _NAMING = _LEFT_ALONE | {
     "server_name", "tool_name", "namespace", "uri", "fileUri", "file_uri", "file_url", "b64_json",
     "fallback_credit_token", "modelArmorConfig", "model_armor_config", "optimizer",
 }  # fmt: skip
+# Fields of bodies whose values are names and days of the provider's: recognizers take the date in
+# "context-1m-2025-08-07" for somebody's.
+_PROTOCOL = frozenset({
+    "models", "fallbacks", "betas", "anthropic_beta", "anthropic_version",
+    "search_after_date_filter", "search_before_date_filter", "last_updated_after_filter",
+    "last_updated_before_filter",
+})  # fmt: skip
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Google takes its fields in either case.
 _OF_BODIES = FIELDS | {_CAPITAL.sub("_", name).lower() for name in FIELDS} | {"documents", "query"}
@@ -78,6 +85,9 @@ class _Texts:
             return self._of(body, "", own=False, level=0)
         fields = {}
         for name, item in body.items():
+            if self._everywhere and name in _PROTOCOL:
+                fields[name] = item
+                continue
             own = self._everywhere and name not in _OF_BODIES and not _is_data_url(item)
             try:
                 fields[name] = self._of_field(name, item, own=own, level=0)

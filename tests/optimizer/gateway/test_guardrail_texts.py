@@ -263,3 +263,15 @@ def test_only_what_came_in_last_is_new() -> None:
         )
     )
     assert new_text(chat) == "a result\n\nand words"
+
+
+def test_dates_in_names_of_the_provider_s_are_left_alone() -> None:
+    body = {
+        "models": ["claude-3-5-sonnet-20241022"],
+        "fallbacks": ["gpt-4o-2024-08-06"],
+        "betas": ["context-1m-2025-08-07"],
+        "anthropic_beta": ["context-1m-2025-08-07"],
+        "anthropic_version": "bedrock-2023-05-31",
+        "search_after_date_filter": "10/10/2025",
+    }
+    assert changed_body(body, lambda text: "<DATE_TIME_1>") is body
