@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
-from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
-
-_WRITING = Lock()
-
-
-class OneAtATime(SchemaGenerator):
-    """Writes one document at a time: drf-spectacular's first use fails in two threads at once."""
-
-    def get_schema(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the document, once no other thread writes one."""
-        with _WRITING:
-            return super().get_schema(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
 class SchemaView(SpectacularAPIView):
