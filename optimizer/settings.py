@@ -478,7 +478,7 @@ REST_FRAMEWORK = {
     "COERCE_DECIMAL_TO_STRING": False,
 }
 SPECTACULAR_SETTINGS = {
-    "DEFAULT_GENERATOR_CLASS": "optimizer.api.v1.document_generator.OneAtATime",
+    "DEFAULT_GENERATOR_CLASS": "optimizer.api.http.document_generator.OneAtATime",
     "TITLE": "AI Cost Optimizer",
     "DESCRIPTION": (
         "Sends each prompt to the cheapest model that is good enough, and proves what that saved. "
