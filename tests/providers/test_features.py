@@ -180,8 +180,10 @@ def test_a_failed_tool_s_result_is_told_as_such() -> None:
     assert [b["type"] for b in blocks] == ["tool_result", "text"]
     assert blocks[0]["is_error"] is True
     assert blocks[0]["tool_use_id"] == anthropic["messages"][1]["content"][0]["id"] == "c_1"
-    response = gemini["contents"][2]["parts"][1]["functionResponse"]
+    (part,) = gemini["contents"][2]["parts"]
+    response = part["functionResponse"]
     assert (response["name"], response["response"]) == ("f", {"error": "boom"})
+    assert gemini["contents"][3]["parts"] == [{"text": "Here:"}]
 
 
 @pytest.mark.parametrize(
