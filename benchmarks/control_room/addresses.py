@@ -86,6 +86,8 @@ def _tables() -> Iterator[str]:
     from django.http import HttpRequest
     from django.urls import reverse
 
+    import optimizer.control_room.urls  # noqa: F401 - it registers the admins of models
+
     request = HttpRequest()
     request.user = User(is_staff=True, is_superuser=True)
     for model, table in admin.site._registry.items():

@@ -85,6 +85,8 @@ _SET: dict[str, Callable[[int], dict[str, Any]]] = {
 
 def other_tables_fill() -> None:
     """Make rows of all other tables that the admin shows, and what belongs to them."""
+    import optimizer.control_room.urls  # noqa: F401 - it registers the admins of models
+
     for model in sorted(admin.site._registry, key=_order):
         if model.__name__ not in _FILLED and model._default_manager.count() < 40:
             _make(model, _COUNTS.get(model.__name__, _USUAL))

@@ -96,6 +96,9 @@ _FIRST_ROW = "() => document.querySelector('#result_list tbody tr :is(th, td) a'
 
 def own_pages() -> list[str]:
     """The addresses of the admin's pages that need no argument, by the site's own routes."""
+    # It registers the admins of models, for which Django must be set up.
+    from optimizer.control_room import urls as admin_pages
+
     operator = HttpRequest()
     operator.user = User(is_staff=True, is_superuser=True)
     never = {
@@ -103,7 +106,7 @@ def own_pages() -> list[str]:
         for table in admin.site._registry.values()
         if not table.has_add_permission(operator)
     }
-    names = set(_names(admin.site.get_urls())) - _NOT_PAGES - never
+    names = set(_names(admin_pages.urlpatterns)) - _NOT_PAGES - never
     return sorted(reverse(f"admin:{name}") for name in names if not name.endswith("_export"))
 
 
