@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optimizer.server.errors import Receive, Scope
 from optimizer.server.half_closed import HalfClosedConnection
+
+if TYPE_CHECKING:  # each of several workers imports this module before Django is set up
+    from optimizer.server.errors import Receive, Scope
 
 _SCOPE_KEY = "optimizer.departure"
 _WATCH_AFTER_SECONDS = 0.05

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -74,3 +76,8 @@ async def test_under_another_server_the_message_tells() -> None:
     await asyncio.sleep(0)
     left.set()
     assert await asyncio.wait_for(task, PATIENCE) == "ended"
+
+
+def test_a_worker_imports_the_protocol_before_django_is_set_up() -> None:
+    command = [sys.executable, "-c", "import optimizer.server.departures"]
+    assert subprocess.run(command, check=False, timeout=PATIENCE * 6).returncode == 0
