@@ -48,6 +48,9 @@ class CachedResponseAdmin(HistoryAdmin):
         key = RequestRecord.objects.filter(pk=request_id).values("cache_key")[:1]
         return queryset.filter(cache_key__in=key)
 
+    def _by_cache_key(self, queryset: QuerySet[Any], key: str) -> QuerySet[Any]:
+        return queryset.filter(cache_key=key)
+
     @admin.action(description="Invalidate selected answers", permissions=["delete"])
     def invalidate(self, request: HttpRequest, queryset: QuerySet[CachedResponse]) -> None:
         """Stop serving the selected answers."""
@@ -91,7 +94,6 @@ class FeedbackAdmin(HistoryAdmin):
     )  # fmt: skip
     list_filter = ("source", "rating", "tier", "pattern", ProviderFilter, ModelFilter)
     list_select_related = ("cache_entry",)
-    key_field = "cache_entry__cache_key"
     prompt_field = "comment"
     csv_columns = (
         "id", "created_at", "request_id", "score", "rating", "comment", "provider", "model",
@@ -100,6 +102,9 @@ class FeedbackAdmin(HistoryAdmin):
 
     def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
         return queryset.filter(request_id=request_id)
+
+    def _by_cache_key(self, queryset: QuerySet[Any], key: str) -> QuerySet[Any]:
+        return queryset.filter(cache_entry__cache_key=key)
 
     @admin.display(description="request")
     def request_link(self, feedback: Feedback) -> SafeString | str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
-from django.db.models import Exists, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 
@@ -16,7 +17,7 @@ from analytics.admin.prompt_access import PromptAccessMixin, visible
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.ledger.daily_totals import known_values
-from analytics.models import RequestRecord
+from analytics.models import CachedResponse, RequestRecord
 from analytics.models.requests import RequestQuerySet
 from analytics.reports.tags import tagged
 from analytics.reports.unpriced import without_price
@@ -123,6 +124,12 @@ class ErrorFilter(_ValueFilter):
         return failed.filter(status__in=others, error_code=value)
 
 
+def _time_of(rows: QuerySet[Any], number: int) -> datetime | None:
+    """Return the time of the row that comes after the latest ``number``, if there is one."""
+    times = rows.order_by("-created_at").values_list("created_at", flat=True)
+    return next(iter(times[number : number + 1]), None)
+
+
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows that cannot be added, changed or deleted in the admin."""
 
@@ -152,7 +159,6 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
     search_fields: ClassVar[tuple[str, ...]] = ("id",)  # get_search_results does the work
     change_list_template = "admin/analytics/large_change_list.html"
     csv_columns: tuple[str, ...] = ()
-    key_field = "cache_key"
     id_fields: ClassVar[tuple[str, ...]] = ()
     """Indexed columns with ids of clients and providers."""
     prompt_field = "prompt"
@@ -187,11 +193,10 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
         if not may_view_prompts(request):
             return queryset.none(), False
         if len(term) == 64 and all(digit in "0123456789abcdef" for digit in term):
-            return queryset.filter(**{self.key_field: term}), False
-        times = queryset.order_by("-created_at").values_list("created_at", flat=True)
-        if over := list(times[MOST_SEARCHED : MOST_SEARCHED + 1]):
-            request.searched_since = over[0]  # type: ignore[attr-defined]
-            queryset = queryset.filter(created_at__gt=over[0])
+            return self._by_cache_key(queryset, term), False
+        if since := _time_of(queryset, MOST_SEARCHED):
+            request.searched_since = since  # type: ignore[attr-defined]
+            queryset = queryset.filter(created_at__gt=since)
         return self._with_words(queryset, term), False
 
     def _with_words(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
@@ -215,6 +220,22 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
 
     def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
         return queryset.filter(pk=request_id)
+
+    def _by_cache_key(self, queryset: QuerySet[Any], key: str) -> QuerySet[Any]:
+        """Return the rows of the requests with this cache key.
+
+        Those that the kept answer was given to are known at any time, others only among the
+        latest :data:`MOST_SEARCHED`: keys are random, and an index of all would cost every request.
+        """
+        requests = RequestRecord.objects.all()
+        others = requests.filter(cache_key=key, cache_hit=False)
+        if since := _time_of(requests, MOST_SEARCHED):
+            others = others.filter(created_at__gt=since)
+        keys = set(others.values_list("pk", flat=True)[:_FEW])
+        if (entry := CachedResponse.objects.filter(cache_key=key).first()) is not None:
+            keys.update(requests.made(entry).values_list("pk", flat=True))
+        hits = requests.filter(cache_key=key, cache_hit=True).values("pk")
+        return queryset.filter(Q(pk__in=keys) | Q(pk__in=hits))
 
     def get_urls(self) -> list[Any]:
         """Return the admin's URLs with that of the CSV export."""

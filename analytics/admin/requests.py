@@ -80,7 +80,6 @@ class RoutingMetricAdmin(ComparedAdmin, HistoryAdmin):
         "strategy_used", "confidence", "tier", "pattern", "fallback_used", UnpricedFilter,
         ProviderFilter, ModelFilter,
     )  # fmt: skip
-    key_field = "request__cache_key"
     id_fields = ("request__session_id", "request__user_id", "request__response_id")
     prompt_field = "request__prompt"
     csv_columns = (

@@ -6,7 +6,9 @@ background: their usage is added when they have ended.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -19,6 +21,12 @@ from analytics.money import money
 from routing.models import CONFIDENCES, STRATEGIES, TIERS
 from routing.patterns import PATTERNS
 
+if TYPE_CHECKING:
+    from analytics.models.answers import CachedResponse
+
+SAME_MOMENT = timedelta(milliseconds=1)
+"""An answer has the time of its request; some databases kept less of it."""
+
 
 class RequestQuerySet(LargeTableQuerySet):
     """Queries for requests, with and without those that were refused."""
@@ -30,6 +38,25 @@ class RequestQuerySet(LargeTableQuerySet):
     def not_ok(self) -> RequestQuerySet:
         """Return the requests that have no answer, by their index."""
         return self.exclude(status=RequestRecord.Status.OK)
+
+    def made(self, entry: CachedResponse) -> RequestQuerySet:
+        """Return the request whose answer ``entry`` keeps, if it is still recorded.
+
+        It is looked for by its time. An index of all keys, which are random, would cost each
+        request a page of its own; only hits have one.
+        """
+        at = entry.created_at
+        return self.filter(
+            cache_key=entry.cache_key,
+            cache_hit=False,
+            created_at__range=(at - SAME_MOMENT, at + SAME_MOMENT),
+        )
+
+    def hits_of(self, entry: CachedResponse) -> RequestQuerySet:
+        """Return the requests that got the answer that ``entry`` keeps from the cache."""
+        return self.filter(
+            cache_key=entry.cache_key, cache_hit=True, created_at__gte=entry.created_at
+        )
 
 
 class RequestRecord(ModelRefMixin, models.Model):
@@ -221,7 +248,9 @@ class RequestRecord(ModelRefMixin, models.Model):
                 name="requests_not_ok",
             ),
             models.Index(fields=["provider", "model", "-created_at"], name="requests_model"),
-            models.Index(fields=["cache_key"], name="requests_cache_key"),
+            models.Index(
+                fields=["cache_key"], condition=models.Q(cache_hit=True), name="requests_hits"
+            ),
             models.Index(
                 fields=["tenant", "-created_at"],
                 condition=~models.Q(tenant=""),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Avg, Count, F, Q, QuerySet
+from django.db.models import Avg, Count, F, Q
 from django.utils import timezone
 
 from analytics.models import CachedResponse, Feedback, RequestRecord
+from analytics.models.requests import SAME_MOMENT
 from analytics.quality.cascades import selected
 from analytics.quality.evidence import evidence_add, evidence_change
 from routing.models import EvidenceKey
@@ -87,9 +88,9 @@ def feedback_record(
             entry = None
         if voter and (earlier := _earlier_vote(voter, entry, request)) is not None:
             return _replace_vote(earlier, entry, rating=rating, score=score, comment=comment)
-        if voter and request is None:
+        if voter and request is None and entry is not None:
             # The vote is found again by the request through which the client got the answer.
-            request = _requests_of(voter, cache_key).order_by("-created_at").first()
+            request = _request_of(voter, entry)
         Feedback.objects.create(
             request=request,
             cache_entry=entry,
@@ -136,10 +137,10 @@ def _result_of(request: RequestRecord | None) -> FeedbackResult:
     return FeedbackResult(round(verdicts["mean"], 4), verdicts["votes"], invalidated=False)
 
 
-def _requests_of(voter: str, cache_key: str | None) -> QuerySet[RequestRecord]:
-    return RequestRecord.objects.filter(
-        cache_key=cache_key, api_key=voter, status=RequestRecord.Status.OK
-    )
+def _request_of(voter: str, entry: CachedResponse) -> RequestRecord | None:
+    """Return the latest request through which the client got the answer that ``entry`` keeps."""
+    own = RequestRecord.objects.filter(api_key=voter, status=RequestRecord.Status.OK)
+    return own.hits_of(entry).order_by("-created_at").first() or own.made(entry).first()
 
 
 def _earlier_vote(
@@ -160,7 +161,7 @@ def _earlier_vote(
         # The key of the request, not the voter's: else each vote on another key's request counts.
         same = Q(request__api_key=request.api_key, request__user_id=request.user_id)
         return votes.filter(same).first()
-    if _requests_of(voter, entry.cache_key).exists():
+    if _request_of(voter, entry) is not None:
         return votes.filter(request__api_key=voter).first()
     # The answer was given to other clients of the tenant only: such voters share one vote.
     return votes.filter(request=None).first()
@@ -183,7 +184,7 @@ def is_answer_of(entry: CachedResponse, request: RequestRecord) -> bool:
     """Return whether ``entry`` still holds the answer of ``request``, not a newer one."""
     if request.cache_hit:
         return request.created_at >= entry.created_at
-    return abs((entry.created_at - request.created_at).total_seconds()) < 1e-3
+    return abs(entry.created_at - request.created_at) < SAME_MOMENT
 
 
 def _apply_to_entry(entry: CachedResponse, score: float, *, votes: int) -> FeedbackResult:

@@ -230,6 +230,26 @@ def test_words_are_looked_for_in_the_latest_prompts(
     assert "in the prompts of the latest" not in page.content.decode()
 
 
+def test_a_cache_key_leads_to_its_answer_s_requests_of_any_age(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others with the key are looked for among the latest, as not all keys have an index."""
+    monkeypatch.setattr("analytics.admin.history.MOST_SEARCHED", 2)
+    entry = CachedResponseFactory(created_at=datetime.now(UTC) - timedelta(days=90))
+    latest, made, hit, replaced = (
+        RoutingMetricFactory(
+            request__cache_key=entry.cache_key, request__cache_hit=cache_hit,
+            request__created_at=entry.created_at + timedelta(days=days),
+        )
+        for days, cache_hit in ((90, False), (0, False), (1, True), (-5, False))
+    )  # fmt: skip
+    RoutingMetricFactory(request__created_at=entry.created_at + timedelta(days=80))
+    assert replaced.pk
+    for table in ("routingmetric", "requestrecord"):
+        rows = admin_client.get(url(table), {"q": entry.cache_key}).context["cl"].result_list
+        assert {row.pk for row in rows} == {latest.pk, made.pk, hit.pk}
+
+
 def test_words_are_looked_for_with_few_queries(
     admin_client: Client, rows: list, django_assert_max_num_queries: Any
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from tests.factories import CachedResponseFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -51,3 +52,11 @@ def test_failures_have_an_index_of_their_own(status: str) -> None:
 def test_withdrawn_answers_have_an_index_of_their_own() -> None:
     rows = CachedResponse.objects.filter(invalidated_at__isnull=False).order_by("-invalidated_at")
     assert "cache_withdrawn" in rows[:100].explain()
+
+
+def test_an_answer_leads_to_its_request_and_to_its_hits_by_index() -> None:
+    """All keys have no index: they are random, which costs each request a page of its own."""
+    entry = CachedResponseFactory()
+    requests = RequestRecord.objects.order_by()
+    assert "requests_hits" in requests.hits_of(entry).explain()
+    assert "requests_filters" in requests.made(entry).explain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import connections
@@ -119,6 +120,24 @@ def test_each_key_and_each_of_its_users_has_a_vote() -> None:
         )  # fmt: skip
         result = feedback_record(request_id=request.pk, rating=-1, tenant=RED, voter=voter)
     assert (result.votes, result.invalidated) == (3, True)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("hit", "seconds", "own"),
+    [(False, 0, True), (True, 0, True), (True, 90, True), (True, -90, False), (False, -90, False)],
+)
+def test_a_vote_by_key_belongs_to_the_client_s_request_for_the_answer_kept_now(
+    hit: bool, seconds: int, own: bool
+) -> None:
+    """A client that got an earlier answer of this key has not seen the one that it rates."""
+    entry = CachedResponseFactory(tenant=RED)
+    request = RequestRecordFactory(
+        tenant=RED, api_key=KEY, cache_key=entry.cache_key, cache_hit=hit,
+        created_at=entry.created_at + timedelta(seconds=seconds),
+    )  # fmt: skip
+    feedback_record(cache_key=entry.cache_key, rating=1, tenant=RED, voter=KEY)
+    assert Feedback.objects.get().request == (request if own else None)
 
 
 @pytest.mark.django_db
