@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.gateway import growth, report, scaling, soak, steady, streams
+from benchmarks.gateway import growth, open_streams, report, scaling, soak, steady, streams
 from benchmarks.gateway.load import Measured, drive
 from benchmarks.gateway.targets import all_targets, missing_tools, upstream, versions
 
@@ -65,6 +65,7 @@ def throughput(options: argparse.Namespace, console: Console, latency_ms: int) -
 
 _OTHERS = {
     "streams": streams.run,
+    "open_streams": open_streams.run,
     "scaling": scaling.run,
     "growth": growth.run,
     "soak": soak.run,
@@ -89,6 +90,9 @@ def main() -> None:
         "--rows", type=int, nargs="+", default=[10_000, 10_000_000], help="of growth (%(default)s)"
     )
     parser.add_argument("--minutes", type=float, default=10, help="of the soak (%(default)s)")
+    parser.add_argument(
+        "--streams", type=int, default=5000, help="open at the same time (%(default)s)"
+    )
     parser.add_argument("--database", help="URL of an empty database; default SQLite")
     parser.add_argument("--cache", default="", help="URL of a Redis, for scaling and soak")
     parser.add_argument(

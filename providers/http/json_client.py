@@ -26,6 +26,8 @@ from providers.http.transport import (
 from providers.large_json import LARGE_BYTES, read_large, write_large
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+_BUFFER_BYTES = 2048
+"""Below this, what orjson took for a text is worth giving back."""
 _MOST_TARGETS = 1000
 
 
@@ -234,6 +236,8 @@ class JsonClient:
 def as_json(payload: Mapping[str, Any]) -> bytes:
     """Return ``payload`` as JSON, whatever JSON can hold."""
     try:
-        return orjson.dumps(payload)
+        text = orjson.dumps(payload)
+        # A short text still fills the 4 kB that were taken for it, for as long as a stream lasts.
+        return text if len(text) > _BUFFER_BYTES else memoryview(text).tobytes()
     except TypeError:  # integers of more than 64 bits, or lone surrogates
         return write_large(payload)

@@ -6,6 +6,7 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -53,7 +54,9 @@ class EventTooLarge(Exception):
 class _BoundedResponse:
     """A response that limits the text between two events.
 
-    It omits a byte order mark, and ends the last event also where the server does not.
+    It omits a byte order mark, and ends the last event also where the server does not. It decodes
+    what the connection gives by itself: httpx's response does so in three generators, one upon
+    the other, which every token passes and every open stream keeps.
     """
 
     def __init__(self, response: httpx.Response | ReadResponse) -> None:
@@ -63,7 +66,11 @@ class _BoundedResponse:
 
     async def aiter_text(self) -> AsyncIterator[str]:
         begun = False
-        async for text in self._response.aiter_text():
+        encoding = self._response.encoding or "utf-8"
+        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        assert isinstance(self._response.stream, httpx.AsyncByteStream)
+        async for piece in self._response.stream:
+            text = decoder.decode(piece)
             if not begun and text:
                 begun = True
                 text = text.removeprefix("\ufeff")
@@ -72,7 +79,7 @@ class _BoundedResponse:
                 raise EventTooLarge
             if text:
                 yield text
-        yield "\n\n"
+        yield decoder.decode(b"", final=True) + "\n\n"
 
 
 async def server_sent_events(

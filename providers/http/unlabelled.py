@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import httpx
 
@@ -19,10 +18,8 @@ def is_event_text(raw: bytes) -> bool:
 class ReadResponse:
     """A response whose body has been read, in the form in which a stream is read."""
 
+    encoding = "utf-8"
+
     def __init__(self, headers: httpx.Headers, raw: bytes) -> None:
         self.headers = headers
-        self._raw = raw
-
-    async def aiter_text(self) -> AsyncIterator[str]:
-        """Yield the whole body at once."""
-        yield self._raw.decode("utf-8", "replace")
+        self.stream = httpx.ByteStream(raw)
