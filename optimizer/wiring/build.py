@@ -17,7 +17,6 @@ from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.gateway.chat_requests import ChatRequestBuilder
-from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.follow_ups import Watchers
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.levers.cascade.lever import CascadeLever
@@ -29,7 +28,8 @@ from optimizer.gateway.provider_objects.compaction import OwnCalls
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.provider_objects.stored_responses import StoredResponses
 from optimizer.gateway.service import RoutingService
-from optimizer.gateway.specialised import SpecialisedService
+from optimizer.gateway.specialised.embeddings import EmbeddingService
+from optimizer.gateway.specialised.service import SpecialisedService
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests

@@ -16,10 +16,10 @@ from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import GatewayRequest, residency_of_request
 from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
-from optimizer.gateway.embeddings import afforded, named_decision
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.gateway.specialised.named_models import afforded, named_decision
 from optimizer.policies.rules import ActiveRules
 from providers.completion import Choice, Completion, complete_usage, lost_usage
 from providers.errors import ClientGone, ProviderError, error_for_status

@@ -19,7 +19,8 @@ from optimizer.api.openai.specialised.forms import Form, form_options
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import RESIDENCY_HEADER, GatewayRequest
 from optimizer.domain.result import RoutingUnavailable
-from optimizer.gateway.specialised import Performed, RecordedStream, SpecialisedService
+from optimizer.gateway.specialised.recorded_answers import RecordedStream
+from optimizer.gateway.specialised.service import Performed, SpecialisedService
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
 from providers.specialised.requests import SpecialisedRequest, Task, Upload
