@@ -16,8 +16,8 @@ from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import GatewayRequest, residency_of_request
 from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
-from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.timing import Timing, milliseconds_since
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.specialised.named_models import afforded, named_decision
 from optimizer.policies.rules import ActiveRules

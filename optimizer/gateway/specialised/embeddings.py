@@ -18,8 +18,8 @@ from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
 from optimizer.domain.result import CompletionResult
-from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.timing import Timing, milliseconds_since
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.specialised.named_models import (
     afforded,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from optimizer.budgets.reservation import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.accounting import Accounting, Recorded
+from optimizer.gateway.recording.timing import Timing, milliseconds_since
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.shared.tasks import Background
 from providers.completion import Choice, Completion, Usage

@@ -14,9 +14,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
+from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import served_decision
-from optimizer.gateway.recording.ledger_entries import CallClock
+from optimizer.gateway.recording.timing import CallClock, milliseconds_since
 from optimizer.gateway.recording.unfinished import (
     INTERNAL_ERROR,
     CancelledWithin,
