@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from providers import features
-from providers.completion import Completion, CompletionRequest, complete_embedded_usage
+from providers.completion import Completion, CompletionRequest
 from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.embedding import Embeddings, is_large_input
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
@@ -26,6 +26,7 @@ from providers.openai.responses_stream import ResponsesStream
 from providers.openai.specialised import SpecialisedClient
 from providers.openai.stream import OpenAIStream
 from providers.usage import read_embedded_usage
+from providers.usage_estimates import complete_embedded_usage
 
 
 class OpenAIProvider(SpecialisedClient):

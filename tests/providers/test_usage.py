@@ -13,19 +13,14 @@ from hypothesis import strategies as st
 from providers.assembly import CompletionBuilder
 from providers.catalogue import load_catalogue
 from providers.chat import TOKENS_PER_MESSAGE, Chat, Text
-from providers.completion import (
-    Choice,
-    CompletionRequest,
-    Usage,
-    complete_embedded_usage,
-    complete_usage,
-)
+from providers.completion import Choice, CompletionRequest, Usage
 from providers.events import Finished, TextDelta, UsageReported
 from providers.gemini.usage import GeminiUsageOfStream
 from providers.gemini.usage import read_usage as read_gemini_usage
 from providers.openai.answer import plain_usage
 from providers.pricing import PriceBook
 from providers.usage import UsageOfStream, read_embedded_usage, read_usage
+from providers.usage_estimates import complete_embedded_usage, complete_usage
 
 BOOK = PriceBook(load_catalogue())
 CHAT = Chat.of_prompt("p" * 400)

@@ -21,7 +21,7 @@ from optimizer.gateway.recording.timing import Timing, milliseconds_since
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.specialised.named_models import afforded, named_decision
 from optimizer.policies.rules import ActiveRules
-from providers.completion import Choice, Completion, complete_usage, lost_usage
+from providers.completion import Choice, Completion
 from providers.errors import ClientGone, ProviderError, error_for_status
 from providers.http.side_calls import SideCall
 from providers.http.transport import client_headers
@@ -30,6 +30,7 @@ from providers.openai.client import OpenAIOwnProvider
 from providers.residency import NO_RESIDENCY
 from providers.resilience import Attempt, ResilientCaller
 from providers.usage import read_usage
+from providers.usage_estimates import complete_usage, lost_usage
 from routing.models import ModelRef, NoEligibleModel
 from routing.rules import NO_EFFECT, Effect, names
 

@@ -30,11 +30,13 @@ from optimizer.gateway.specialised.named_models import (
 )
 from optimizer.policies.rules import ActiveRules
 from providers.chat import Chat
-from providers.completion import Choice, Completion, embedded_tokens, most_embedded_tokens
+from providers.completion import Choice, Completion
 from providers.embedding import Embedder, is_large_input
 from providers.large_json import LARGE_BYTES
 from providers.resilience import Attempt, ResilientCaller
 from providers.storable import storable_text
+from providers.token_bounds import most_embedded_tokens
+from providers.usage_estimates import embedded_tokens
 from routing.rules import names
 
 _NO_CACHE = CachePolicy(read=False, write=False, bypass_reason="embeddings")
