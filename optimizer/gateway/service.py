@@ -45,11 +45,8 @@ from optimizer.gateway.request_analyzer import RequestAnalyzer
 from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
-from optimizer.gateway.streaming.shared_stream import (
-    STREAM_LIMITS,
-    SharedStreams,
-    StreamLimits,
-)
+from optimizer.gateway.streaming.shared_stream import STREAM_LIMITS, StreamLimits
+from optimizer.gateway.streaming.streams_in_progress import SharedStreams
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.shared.tasks import Background
