@@ -25,7 +25,7 @@ from optimizer.api.compat.chat_endpoint import (
 from optimizer.api.compat.token_counts import TokenCountEndpoint
 from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.chat_requests import ChatQuery

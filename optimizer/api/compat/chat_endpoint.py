@@ -17,7 +17,8 @@ from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.delivery import read_delivery
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
-from optimizer.api.http.errors import Failure, failure_of, retry_headers
+from optimizer.api.http.errors import failure_of
+from optimizer.api.http.failure import Failure, retry_headers
 from optimizer.api.http.headers import NOT_IN_HEADERS, warning_header
 from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.client import ANONYMOUS

@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from analytics.models import ProviderObject
 from optimizer.api.anthropic.errors import error_body as anthropic_error
 from optimizer.api.compat.chat_endpoint import relayed_headers
-from optimizer.api.http.errors import Failure, failure_of, retry_headers
+from optimizer.api.http.errors import failure_of
+from optimizer.api.http.failure import Failure, retry_headers
 from optimizer.api.http.json_out import as_json
 from optimizer.api.openai.errors import error_body as openai_error
 from optimizer.api.relayed.calls import NoProvider, RelayedCall, wire_of

@@ -12,7 +12,9 @@ from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
 from optimizer.api.compat.extensions import read_request_options, within_header
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
-from optimizer.api.http.errors import failure_of, relayed_failure, retry_headers
+from optimizer.api.http.errors import failure_of
+from optimizer.api.http.failure import retry_headers
+from optimizer.api.http.routing_failures import relayed_failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.api.openai.specialised.forms import Form, form_options
