@@ -16,12 +16,8 @@ from optimizer.api.anthropic.relay import MessageRelayRules
 from optimizer.api.anthropic.request import continues_thread, read_message_query
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat import openapi as documents
-from optimizer.api.compat.chat_endpoint import (
-    ChatEndpoint,
-    ResponseFormat,
-    WireEndpoint,
-    relayed_headers,
-)
+from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.response_headers import relayed_headers
 from optimizer.api.compat.token_counts import TokenCountEndpoint
 from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Self
 
-from optimizer.api.compat.chat_endpoint import cost_headers
 from optimizer.api.compat.extensions import read_request_options, within_header
+from optimizer.api.compat.response_headers import cost_headers
 from optimizer.api.gemini.generate import GeminiEndpoint
 from optimizer.api.gemini.paths import model_of
 from optimizer.api.gemini.request_reader.fields import ProtoReader

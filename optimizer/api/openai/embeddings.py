@@ -15,8 +15,8 @@ from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
-from optimizer.api.compat.chat_endpoint import cost_headers
 from optimizer.api.compat.extensions import read_request_options, within_header
+from optimizer.api.compat.response_headers import cost_headers
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 
 from analytics.models import ProviderObject
 from optimizer.api.anthropic.errors import error_body as anthropic_error
-from optimizer.api.compat.chat_endpoint import relayed_headers
+from optimizer.api.compat.response_headers import relayed_headers
 from optimizer.api.http.errors import failure_of
 from optimizer.api.http.failure import Failure, retry_headers
 from optimizer.api.http.json_out import as_json

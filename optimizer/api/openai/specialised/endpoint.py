@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import ClassVar, Self
 
-from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
 from optimizer.api.compat.extensions import read_request_options, within_header
+from optimizer.api.compat.response_headers import cost_headers, relayed_headers
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import failure_of
