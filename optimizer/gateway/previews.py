@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest, left_to_routing
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import left_to_routing
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.request_analyzer import RequestAnalyzer
 from providers.chat import Chat, Reasoning

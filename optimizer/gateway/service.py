@@ -17,11 +17,8 @@ from optimizer.budgets.reservation import Reservation
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import (
-    GatewayRequest,
-    apply_client,
-    within_latency,
-)
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import apply_client, within_latency
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.follow_ups import NO_WATCHERS, FollowUps, Watchers

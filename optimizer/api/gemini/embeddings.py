@@ -18,7 +18,7 @@ from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER
+from optimizer.domain.request_bounds import RESIDENCY_HEADER
 from optimizer.gateway.specialised.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 from providers.embedding import is_large_answer

@@ -22,7 +22,8 @@ from optimizer.api.http.failure import MAX_RETRY_WAIT_SECONDS, MOST_ERROR_CHARS,
 from optimizer.api.http.routing_failures import no_eligible_model, own_error, routing_failure
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.model_names import UnknownModel
-from optimizer.domain.request import GatewayRequest, WrongResidency
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import WrongResidency
 from optimizer.domain.result import (
     BudgetExceeded,
     NestedTooDeeply,

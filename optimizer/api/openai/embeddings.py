@@ -23,7 +23,7 @@ from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER
+from optimizer.domain.request_bounds import RESIDENCY_HEADER
 from optimizer.gateway.specialised.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 from providers.embedding import is_large_answer

@@ -21,7 +21,7 @@ from optimizer.api.relayed.calls import NoProvider, RelayedCall, wire_of
 from optimizer.api.relayed.lists import own_list
 from optimizer.api.relayed.places import Action, Kind, Place
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import RESIDENCY_HEADER, residency_of
+from optimizer.domain.request_bounds import RESIDENCY_HEADER, residency_of
 from optimizer.domain.result import PASSED_UNREAD, NotAllowed, UnknownObject
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services

@@ -14,7 +14,8 @@ from typing import Any
 
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import GatewayRequest, residency_of_request
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import residency_of_request
 from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.timing import Timing, milliseconds_since

@@ -16,7 +16,8 @@ from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
+from optimizer.domain.request import CachePolicy, GatewayRequest, storable_id
+from optimizer.domain.request_bounds import apply_client
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.timing import Timing, milliseconds_since

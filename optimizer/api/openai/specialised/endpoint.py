@@ -19,7 +19,8 @@ from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.api.openai.specialised.forms import Form, form_options
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER, GatewayRequest
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import RESIDENCY_HEADER
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.specialised.recorded_answers import RecordedStream
 from optimizer.gateway.specialised.service import Performed, SpecialisedService
