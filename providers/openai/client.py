@@ -17,8 +17,9 @@ from providers.openai import completions
 from providers.openai.answer import read_completion
 from providers.openai.dialect import OPENAI_OWN, SERVER
 from providers.openai.reasoning import efforts_of_model
+from providers.openai.relayed import relayed_payload
 from providers.openai.repair import repair_completion
-from providers.openai.request import openai_payload, relayed_payload
+from providers.openai.request import openai_payload
 from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
 from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
