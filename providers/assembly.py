@@ -15,7 +15,6 @@ from providers.completion import (
     FinishReason,
     Opaque,
     Usage,
-    complete_usage,
 )
 from providers.events import (
     Event,
@@ -31,6 +30,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.usage_estimates import complete_usage
 
 _PIECES_PER_BLOCK = 256
 

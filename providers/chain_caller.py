@@ -12,7 +12,6 @@ from typing import TypeVar
 import stamina
 
 from providers.attempts import AllProvidersFailed, Attempt, internal_error
-from providers.circuits import RequestCircuits
 from providers.completion import Provider
 from providers.errors import (
     CallNotAuthorized,
@@ -24,6 +23,7 @@ from providers.errors import (
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.offered_models import OfferedModels
 from providers.pools.call import PooledCall
+from providers.request_circuits import RequestCircuits
 from providers.tier_attempts import TierAttempt
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from providers.chat import Chat, Image, Native
-from providers.completion import images_in, pictures_of
+from providers.chat import Chat, Image, Native, Part, ToolResult
+from providers.token_bounds import images_in
 from providers.unchecked_fields import (
     MOST_COUNT,
     camel_case,
@@ -99,7 +99,7 @@ class CostBound:
 
 def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
     """Return the bound for ``chat`` with at most ``max_tokens`` for each of its choices."""
-    pictures = [part for part in pictures_of(chat) if isinstance(part, Image)]
+    pictures = [part for part in _all_parts(chat) if isinstance(part, Image)]
     fetched = sum(not (part.data or part.url.startswith("data:")) for part in pictures)
     if chat.source is None:
         native = any(isinstance(part, Native) for part in chat.parts())
@@ -260,3 +260,11 @@ def _fee(wire: str, name: str) -> Decimal:
     if wire == "anthropic" and name.startswith("web_search"):
         return _ANTHROPIC_SEARCH
     return next((fee for tool, fee in _FEES.items() if name.startswith(tool)), Decimal(0))
+
+
+def _all_parts(chat: Chat) -> Iterator[Part]:
+    """Yield the parts of a chat, those within results of tools too."""
+    for part in chat.parts():
+        yield part
+        if isinstance(part, ToolResult):
+            yield from part.content

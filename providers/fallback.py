@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from providers.attempts import Attempt
 from providers.chat import Chat
-from providers.circuits import RequestCircuits
 from providers.completion import Usage
 from providers.cooldowns import Cooldowns
 from providers.errors import (
@@ -27,6 +26,7 @@ from providers.errors import (
 )
 from providers.pools.member import Member
 from providers.pools.pool import MemberPool
+from providers.request_circuits import RequestCircuits
 from providers.values import frozen
 
 # A longer wait for one provider is worse than a call of the next one.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from providers.chat import Chat, Text, ToolResult
-from providers.completion import Usage, estimated_usage, lost_usage
+from providers.completion import Usage
 from providers.fallback import InputSummary
+from providers.usage_estimates import estimated_usage, lost_usage
 
 
 async def summary_of(chat: Chat, caller: str) -> InputSummary:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from providers.call_guard import CallGuard
-from providers.circuits import Circuits, CircuitState, key_circuit
+from providers.circuits import Circuits, CircuitState
 from providers.completion import Provider
 from providers.cooldowns import Cooldowns
 from providers.errors import OutsideResidency
 from providers.fallback import ResiliencePolicy
 from providers.pools.pool import MemberPool
+from providers.request_circuits import key_circuit
 from providers.residency import NO_RESIDENCY, residency_features
 from providers.silence import Silence
 from providers.tier_attempts import TierLimits

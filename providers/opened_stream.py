@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from providers.attempts import Attempt, internal_error
-from providers.circuits import RequestCircuits
 from providers.completion import CompletionRequest, Provider, Usage
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError
 from providers.events import Event, Relayed, Started, UsageReported
+from providers.request_circuits import RequestCircuits
 from providers.stream_bounds import MOST_BEFORE_CONTENT, AnswerBound, weight
 
 

@@ -16,14 +16,7 @@ from typing import Any, Protocol
 from providers.attempts import AllProvidersFailed, Attempt
 from providers.chain_caller import AuthorizeCall, ChainCaller
 from providers.chat import Chat
-from providers.completion import (
-    Completion,
-    CompletionRequest,
-    Provider,
-    Usage,
-    complete_embedded_usage,
-    complete_usage,
-)
+from providers.completion import Completion, CompletionRequest, Provider, Usage
 from providers.embedding import Embedder, Embeddings
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.input_summaries import summary_of
@@ -38,6 +31,7 @@ from providers.specialised.requests import (
 )
 from providers.specialised.streams import with_errors_counted
 from providers.tier_attempts import TierAttempt
+from providers.usage_estimates import complete_embedded_usage, complete_usage
 
 __all__ = [
     "AllProvidersFailed",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from providers.chat import Chat
-from providers.completion import Usage, charged_input
+from providers.completion import Usage
+from providers.usage_estimates import charged_input
 
 _LEAST_ANSWERS = 20
 _EVERY = 16

@@ -23,10 +23,11 @@ from benchmarks.pricing.more_answers import EVERY_KIND
 from optimizer.gateway.provider_objects.batch_results import BatchTally
 from providers import usage as reports
 from providers.catalogue import load_catalogue
-from providers.completion import Usage, complete_embedded_usage
+from providers.completion import Usage
 from providers.gemini.usage import GeminiUsageOfStream
 from providers.gemini.usage import read_usage as read_gemini
 from providers.pricing import CallPrice, PriceBook
+from providers.usage_estimates import complete_embedded_usage
 
 ANSWERS = 1_000
 SEED = 25

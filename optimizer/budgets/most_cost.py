@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from providers.completion import LARGEST_IMAGE, largest_image
 from providers.cost_bounds import CostBound
 from providers.pricing import PriceBook
+from providers.token_bounds import LARGEST_IMAGE, largest_image
 
 _MOST_ADVICE_TOKENS = 128_000
 # These refuse what is no image:

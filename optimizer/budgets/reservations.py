@@ -23,11 +23,12 @@ from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded, UnknownInputRefused
 from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat
-from providers.completion import charged_input, most_input_tokens
 from providers.cost_bounds import CostBound, cost_bound, embedded_bound
 from providers.pricing import PriceBook
 from providers.specialised.bounds import Used
+from providers.token_bounds import most_input_tokens
 from providers.token_density import TokenDensity
+from providers.usage_estimates import charged_input
 
 
 class Budgets:

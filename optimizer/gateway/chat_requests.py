@@ -13,13 +13,11 @@ from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import CHAT, Session, session_of
 from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredModel
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
-from optimizer.domain.request import (
+from optimizer.domain.request import GatewayRequest, prompt_of, storable_id
+from optimizer.domain.request_bounds import (
     RESIDENCY_HEADER,
-    GatewayRequest,
     apply_client,
-    prompt_of,
     residency_of,
-    storable_id,
     within_regions,
 )
 from optimizer.domain.turns import SIDE_KINDS, kind_of_turn

@@ -17,7 +17,7 @@ from optimizer.gateway.levers.cascade.lever import CascadeLever, CascadeRun
 from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.recording.accounting import Accounting, Recorded
-from optimizer.gateway.recording.ledger_entries import CallClock
+from optimizer.gateway.recording.timing import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.streaming.shared_stream import SharedStream, StreamLimits
 from providers.completion import Completion

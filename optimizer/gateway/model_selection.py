@@ -12,7 +12,7 @@ from optimizer.budgets.reservation import Reservation
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
-from optimizer.domain.request import stricter
+from optimizer.domain.request_bounds import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths

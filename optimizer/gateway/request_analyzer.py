@@ -7,12 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import (
-    GatewayRequest,
-    bounded_by_rules,
-    left_to_routing,
-    within_regions,
-)
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import bounded_by_rules, left_to_routing, within_regions
 from optimizer.gateway.guardrails.cache_bounds import within_rails
 from optimizer.gateway.guardrails.guard import GuardRails
 from optimizer.policies.autopilot import ActiveAutopilot

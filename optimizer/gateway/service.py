@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from analytics.cache import cache_key
@@ -18,12 +17,8 @@ from optimizer.budgets.reservation import Reservation
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import (
-    GatewayRequest,
-    apply_client,
-    left_to_routing,
-    within_latency,
-)
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import apply_client, within_latency
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.follow_ups import NO_WATCHERS, FollowUps, Watchers
@@ -37,6 +32,7 @@ from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_calls import ModelCalls
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
+from optimizer.gateway.previews import DecisionPreviews
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
@@ -45,16 +41,13 @@ from optimizer.gateway.request_analyzer import RequestAnalyzer
 from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
-from optimizer.gateway.streaming.shared_stream import (
-    STREAM_LIMITS,
-    SharedStreams,
-    StreamLimits,
-)
+from optimizer.gateway.streaming.shared_stream import STREAM_LIMITS, StreamLimits
+from optimizer.gateway.streaming.streams_in_progress import SharedStreams
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.shared.tasks import Background
 from providers import features
-from providers.chat import Chat, Reasoning
+from providers.chat import Chat
 from providers.resilience import ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import RoutingDecision
@@ -114,12 +107,13 @@ class RoutingService:
             bounded=self._selector.bounded,
             guard=guard,
         )
+        self.previews = DecisionPreviews(self._analyzer, self._selector)
         self._follow_ups = FollowUps(
             cache,
             prompt_caches,
             caller.wire_of,
-            as_routed=self._as_routed,
-            afresh=self._afresh,
+            as_routed=self.previews.as_routed,
+            afresh=self.previews.afresh,
             watchers=watchers,
             keep_alive=keep_alive,
         )
@@ -298,7 +292,7 @@ class RoutingService:
         client: Client = ANONYMOUS,
     ) -> RoutingDecision:
         """Return what hybrid routing would choose, without a call and without a record."""
-        return self.decide(
+        return self.previews.decide(
             prompt,
             max_tokens=max_tokens,
             auto_route=True,
@@ -306,49 +300,6 @@ class RoutingService:
             effort=effort,
             client=client,
         )
-
-    def decide(
-        self,
-        prompt: str,
-        *,
-        max_tokens: int = 1000,
-        auto_route: bool = True,
-        max_latency: float | None = None,
-        effort: str = "",
-        client: Client = ANONYMOUS,
-    ) -> RoutingDecision:
-        """Return the decision that ``route_and_complete`` would take now, without the cache.
-
-        ``max_latency`` is in seconds; ``effort`` is how much the model is to reason.
-        """
-        strategy = "hybrid" if auto_route else "complexity"
-        chat = Chat.of_prompt(prompt, max_tokens)
-        if effort:
-            chat = replace(chat, reasoning=Reasoning(effort))
-        request = GatewayRequest(
-            chat, prompt, cache_key="", strategy=strategy, max_latency=max_latency, client=client
-        )
-        return self.preview(request)
-
-    def preview(self, request: GatewayRequest) -> RoutingDecision:
-        """Return the decision for ``request`` now, without cache and experiments.
-
-        Calls no model.
-        """
-        return self._selector.preview(self._analyzer.analyze(request, assign=False))
-
-    def _as_routed(self, analyzed: AnalyzedRequest) -> RoutingDecision:
-        """Return what hybrid routing would choose for a request that names its model.
-
-        The named model has the conversation in its prompt cache only because it was named.
-        """
-        request = replace(left_to_routing(analyzed.request), named=None, requested_model="auto")
-        return self._selector.preview(self._analyzer.analyze(request, assign=False), afresh=True)
-
-    def _afresh(self, analyzed: AnalyzedRequest) -> RoutingDecision:
-        """Return the decision for a request under its effect, as if nothing was cached."""
-        request = replace(analyzed.request, chat=analyzed.request.as_asked, asked=None)
-        return self._selector.preview(replace(analyzed, request=request), afresh=True)
 
     @staticmethod
     def get_routing_metrics(

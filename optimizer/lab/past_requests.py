@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from analytics.models import RequestRecord
 from optimizer.domain.model_names import ModelNames, UnknownModel
-from optimizer.domain.request import ASSUMED_MAX_TOKENS, stricter
+from optimizer.domain.request import ASSUMED_MAX_TOKENS
+from optimizer.domain.request_bounds import stricter
 from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
 from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.lab.past_ways import PastWays, effort_asked

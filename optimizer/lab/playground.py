@@ -75,7 +75,7 @@ class Playground:
         The models are those of configured providers, or those of the ``whole_catalogue``.
         """
         request = _gateway_request(question)
-        decide = self._over_catalogue if whole_catalogue else self._routing.preview
+        decide = self._over_catalogue if whole_catalogue else self._routing.previews.of_request
         return [_choice(replace(request, strategy=strategy), decide) for strategy in STRATEGIES]
 
     async def run(

@@ -10,7 +10,8 @@ from analytics.cache import scoped_cache_key
 from analytics.models import Experiment
 from optimizer.domain.analyzed_request import Assignment
 from optimizer.domain.model_names import ModelNames
-from optimizer.domain.request import GatewayRequest, stricter
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import stricter
 from optimizer.policies.arms import place_of
 from optimizer.policies.policy import PolicyError, PolicySpec, leaves_choice, read_arm
 from optimizer.shared.log_once import LogOnce

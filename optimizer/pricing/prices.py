@@ -24,7 +24,8 @@ from optimizer.pricing.baselines import tariff_of
 from optimizer.shared.snapshot import Snapshot
 from providers.catalogue import Catalogue, ModelSpec
 from providers.dated_prices import DatedPrice
-from providers.pricing import PriceBook, PriceSource
+from providers.pricing import PriceBook
+from providers.rate_sources import PriceSource
 from providers.rates import Rates, rates_of
 from providers.resilience import ResilientCaller
 from routing.models import ModelRef

@@ -7,7 +7,7 @@ import secrets
 from typing import Literal
 
 from providers.chat import Chat, Message, Text
-from providers.completion import most_input_tokens
+from providers.token_bounds import most_input_tokens
 
 Side = Literal["first", "second", "tie"]
 

@@ -8,7 +8,7 @@ import types
 from collections.abc import Generator
 from typing import Any
 
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 
 # Most clients read the answer only after they have sent the whole body. Up to this many

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import zstandard
 
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.server.errors import Scope
 
 # Decompressing more than this takes long enough to hold up the event loop.

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 
 from optimizer.api.compat.error_format import error_of_path
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.refusals import note_failure
 from optimizer.api.v1.errors import error_body
 from optimizer.domain.client import ANONYMOUS

@@ -15,7 +15,8 @@ from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
-from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
+from optimizer.api.http.errors import failure_of
+from optimizer.api.http.failure import Failure, Kind, retry_headers
 from optimizer.api.manage.scopes import MANAGE_PREFIX, manage_scope
 from optimizer.domain.client import ANONYMOUS
 from optimizer.server.body_limit import ReadBody, read_body

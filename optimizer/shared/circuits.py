@@ -11,7 +11,8 @@ from typing import Any
 
 from optimizer.shared.redis import in_time
 from optimizer.shared.shared_state import SharedState
-from providers.circuits import Circuits, key_circuit
+from providers.circuits import Circuits
+from providers.request_circuits import key_circuit
 
 _KEY = "optimizer:circuit:"
 

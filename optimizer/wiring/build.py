@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from analytics.cache import CacheReader, semantic_entries
 from optimizer.access.api_keys import ApiKeys
@@ -17,8 +16,6 @@ from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.gateway.chat_requests import ChatRequestBuilder
-from optimizer.gateway.embeddings import EmbeddingService
-from optimizer.gateway.follow_ups import Watchers
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.compression.lever import CompressionLever
@@ -29,7 +26,8 @@ from optimizer.gateway.provider_objects.compaction import OwnCalls
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.provider_objects.stored_responses import StoredResponses
 from optimizer.gateway.service import RoutingService
-from optimizer.gateway.specialised import SpecialisedService
+from optimizer.gateway.specialised.embeddings import EmbeddingService
+from optimizer.gateway.specialised.service import SpecialisedService
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -39,27 +37,20 @@ from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif.estimator import WhatIf
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
-from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.quality.session_moves import moves_judge
-from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.batch_lane import batch_lane
 from optimizer.wiring.catalogue_preview import catalogue_preview
-from optimizer.wiring.installation.deciding import Deciding, build_deciding
+from optimizer.wiring.installation.deciding import build_deciding
 from optimizer.wiring.installation.folders import begun_calls_folder
-from optimizer.wiring.installation.recording import Recording, build_recording
+from optimizer.wiring.installation.judging import build_judging
+from optimizer.wiring.installation.recording import build_recording
+from optimizer.wiring.installation.refreshes import data_of_others
 from optimizer.wiring.installation.tasks import periodic_tasks_of_installation
-from optimizer.wiring.installation.upstream import Upstream, build_upstream, connection_settings
+from optimizer.wiring.installation.upstream import build_upstream, connection_settings
 from optimizer.wiring.levers import REQUEST_LEVERS, LeverTasks
-from optimizer.wiring.operation.quality import ActiveQuality, JudgingInForce, Models
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
-from optimizer.wiring.product_settings import ProductSettings, product_settings
+from optimizer.wiring.product_settings import product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
-from optimizer.wiring.quality import (
-    configured_judge,
-    configured_judging,
-    configured_lever_pairs,
-    configured_shadow,
-)
 from optimizer.wiring.services import Services
 
 logger = logging.getLogger(__name__)
@@ -133,7 +124,7 @@ def build_services() -> Services:
     if product.prompt_cache_keep_alive:
         keep_alive = CacheKeeper(habits, prices, objects, caller.wire_of, api_keys.still_serves)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
-    quality = _quality(product, upstream, recording, deciding, background)
+    quality = build_judging(product, upstream, recording, deciding, background)
     conversations = ConversationMemory(objects)
     routing = RoutingService(
         engine=deciding.engine,
@@ -183,7 +174,7 @@ def build_services() -> Services:
         PastWays(ways),
     )
     refreshes = {
-        **_data_of_others(upstream, recording, deciding, quality),
+        **data_of_others(upstream, recording, deciding, quality),
         "which conversations were shortened": conversations.refresh,
     }
     if keep_alive is not None:
@@ -293,59 +284,3 @@ def build_services() -> Services:
             quality.guarantee_now,
         ),
     )
-
-
-def _quality(
-    product: ProductSettings,
-    upstream: Upstream,
-    recording: Recording,
-    deciding: Deciding,
-    background: Executor,
-) -> ActiveQuality:
-    """Return the judge and the guarantee; judging runs on the thread ``background``."""
-    names, caller, prices = upstream.names, upstream.caller, upstream.prices
-    health = recording.ledger.health
-
-    def judging_in_force(
-        product: ProductSettings, guarantee: ActiveGuarantee | None
-    ) -> JudgingInForce:
-        judging = configured_judging(
-            product, names, caller, prices, background, recording.budgets, lambda: health.can_record
-        )
-        autopilot = configured_autopilot(product, judging, deciding.options)
-        watchers = Watchers(
-            judge=configured_judge(product, judging, guarantee, recording.baselines),
-            shadow=configured_shadow(product, judging),
-            lever_pairs=configured_lever_pairs(product, judging),
-            autopilot=autopilot.active,
-            trial_answers=autopilot.answers,
-        )
-        return JudgingInForce(watchers, autopilot)
-
-    models = Models(names, upstream.catalogue, caller, prices)
-    return ActiveQuality(
-        product, os.environ, models, recording.baselines, deciding.guarantee, judging_in_force
-    )
-
-
-def _data_of_others(
-    upstream: Upstream, recording: Recording, deciding: Deciding, quality: ActiveQuality
-) -> dict[str, Callable[[], object]]:
-    """Return what reads the data that other workers, the admin or a command may change."""
-    refreshes: dict[str, Callable[[], object]] = {
-        # Also twice a second while the service runs; commands only read what is here.
-        "the providers and models set here": upstream.operation.refresh,
-        "the outcomes": deciding.evidence.refresh,
-        "the rules": deciding.rules.refresh,
-        "the experiments": deciding.experiments.refresh,
-        "the lengths of answers": deciding.output_lengths.refresh,
-        "the speed of models": deciding.speeds.refresh,
-        "judge, guarantee and baseline": quality.refresh,
-        "the compared answers": quality.refresh_guarantee,
-        "the counts of shadow evaluation": quality.write_counts,
-        "the trials of the autopilot": quality.refresh_trials,
-        "the cascades": deciding.cascade_outcomes.refresh,
-    }
-    if recording.sessions is not None:
-        refreshes["the lengths of sessions"] = recording.sessions.refresh
-    return refreshes

@@ -10,7 +10,8 @@ from django.conf import settings
 from analytics.quality.evidence import evidence_load
 from optimizer.quality.evidence import EvidenceTable
 from optimizer.wiring.product_settings import product_settings
-from providers.abilities import AbilitiesError, AbilityTable, load_abilities
+from providers.abilities import AbilitiesError, AbilityTable
+from providers.ability_files import load_abilities
 from routing.adjustments.guarantee import GuaranteeSource
 from routing.engine import RoutingEngine
 from routing.learning.artifact import SHIPPED, ArtifactError, load_artifact

@@ -27,7 +27,6 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.deferred.acceptance import Deferral
 from optimizer.gateway.deferred.lane import BatchLane
-from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.provider_objects.compaction import OwnCalls
@@ -35,7 +34,8 @@ from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.provider_objects.stored_responses import StoredResponses
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
-from optimizer.gateway.specialised import SpecialisedService
+from optimizer.gateway.specialised.embeddings import EmbeddingService
+from optimizer.gateway.specialised.service import SpecialisedService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews

@@ -18,11 +18,11 @@ from providers.completion import (
     CompletionRequest,
     FinishReason,
     Opaque,
-    complete_usage,
 )
 from providers.errors import MalformedResponse
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
+from providers.usage_estimates import complete_usage
 
 FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",

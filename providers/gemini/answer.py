@@ -9,14 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from providers.chat import ToolCall
-from providers.completion import (
-    Choice,
-    Completion,
-    CompletionRequest,
-    FinishReason,
-    Usage,
-    complete_usage,
-)
+from providers.completion import Choice, Completion, CompletionRequest, FinishReason, Usage
 from providers.errors import (
     ContentBlocked,
     EmptyCompletion,
@@ -27,6 +20,7 @@ from providers.errors import (
 from providers.gemini.parts import WIRE, PartReader
 from providers.gemini.shapes import mend
 from providers.gemini.usage import read_usage
+from providers.usage_estimates import complete_usage
 
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",

@@ -10,15 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from providers.chat import Text, Thinking, ToolCall
-from providers.completion import (
-    AnswerPart,
-    Choice,
-    Completion,
-    CompletionRequest,
-    Opaque,
-    Usage,
-    complete_usage,
-)
+from providers.completion import AnswerPart, Choice, Completion, CompletionRequest, Opaque, Usage
 from providers.errors import (
     ContentBlocked,
     EmptyCompletion,
@@ -29,6 +21,7 @@ from providers.errors import (
 from providers.openai.repair import as_calls, meaning_of, new_call_id
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
+from providers.usage_estimates import complete_usage
 
 # The fields of a message or a delta that other wires also have, under any name.
 KNOWN_FIELDS = frozenset(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from providers import features
-from providers.completion import Completion, CompletionRequest, complete_embedded_usage
+from providers.completion import Completion, CompletionRequest
 from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.embedding import Embeddings, is_large_input
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
@@ -17,8 +17,9 @@ from providers.openai import completions
 from providers.openai.answer import read_completion
 from providers.openai.dialect import OPENAI_OWN, SERVER
 from providers.openai.reasoning import efforts_of_model
+from providers.openai.relayed import relayed_payload
 from providers.openai.repair import repair_completion
-from providers.openai.request import openai_payload, relayed_payload
+from providers.openai.request import openai_payload
 from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
 from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
@@ -26,6 +27,7 @@ from providers.openai.responses_stream import ResponsesStream
 from providers.openai.specialised import SpecialisedClient
 from providers.openai.stream import OpenAIStream
 from providers.usage import read_embedded_usage
+from providers.usage_estimates import complete_embedded_usage
 
 
 class OpenAIProvider(SpecialisedClient):

@@ -16,37 +16,16 @@ from providers.completion import CompletionRequest
 from providers.openai.cache_marks import add_part_marks
 from providers.openai.content import MessageWriter, short_call_id
 from providers.openai.dialect import SERVER, Dialect
-from providers.openai.reasoning import needs_reasoning, reasoning_fields
+from providers.openai.reasoning import reasoning_fields
 from providers.openai.schemas import object_schema, strict_schema
-from providers.openai.unsealed import shows_reasoning, with_own_reasoning
 from providers.tool_names import ToolNames
 from providers.tool_results import with_results
 
 WIRE = "openai"
-# Fields of this service, and fields that are set for each provider.
-_FIELDS_NOT_SENT = frozenset(
-    {"model", "optimizer", "stream", "stream_options", "max_tokens", "max_completion_tokens"}
-)
 _MOST_STOPS = 4
 _ANY_STOPS = 1_000_000
 _LONGEST_USER = 64
 _TIERS = {"auto": "auto", "standard_only": "default", "standard": "default"}
-_EFFORT_FIELDS = ("reasoning_effort", "reasoning", "thinking")
-# The fields that a model without a feature does not get.
-_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
-    features.TEMPERATURE: ("temperature",),
-    features.TOP_P: ("top_p",),
-    features.SEED: ("seed",),
-    features.LOGIT_BIAS: ("logit_bias",),
-    features.PENALTIES: ("presence_penalty", "frequency_penalty"),
-    features.SINGLE_TOOL_CALLS: ("parallel_tool_calls",),
-    features.VERBOSITY: ("verbosity",),
-    features.SERVICE_TIERS: ("service_tier",),
-    features.REASONING: _EFFORT_FIELDS,
-    features.USERS: ("user", "safety_identifier"),
-    # The model chooses where nothing is said, and no other choice comes to such a model.
-    features.TOOL_CHOICE: ("tool_choice",),
-}
 _TEXT_INPUT: Mapping[str, Any] = {
     "type": "object",
     "properties": {"input": {"type": "string", "description": "The whole input, as plain text."}},
@@ -66,42 +45,11 @@ def openai_payload(
     ``has`` are the features of the server's wire, ``provider`` is its name.
     """
     body = _translated(request, dialect, has - request.lacks, provider)
-    _spell(body, dialect)
-    return _named_and_limited(body, request, dialect)
+    spell(body, dialect)
+    return named_and_limited(body, request, dialect)
 
 
-def relayed_payload(
-    request: CompletionRequest,
-    *,
-    dialect: Dialect = SERVER,
-    has: frozenset[str] = features.OPENAI,
-    provider: str = "",
-) -> dict[str, Any]:
-    """Return the JSON body that came in on this wire, fit for the model that was chosen.
-
-    ``has`` and ``provider`` are those of :func:`openai_payload`.
-    """
-    chat = request.chat
-    assert chat.source is not None
-    body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
-    if chat.chosen:
-        _adapt(body, chat, request.model, has - request.lacks, dialect)
-    if not dialect.developer_role:
-        body["messages"] = [_as_system(message) for message in body["messages"]]
-    past = features.PAST_REASONING in has - request.lacks
-    if past:
-        unfit = needs_reasoning(request.model, dialect)
-    else:
-        unfit = len(chat.messages) > 1 and shows_reasoning(body["messages"])
-    if chat.sealed or unfit:
-        author = (provider, request.model)
-        body["messages"] = with_own_reasoning(body["messages"], chat, author, dialect, past=past)
-    if chat.chosen:
-        _spell(body, dialect)
-    return _named_and_limited(body, request, dialect)
-
-
-def _named_and_limited(
+def named_and_limited(
     body: dict[str, Any], request: CompletionRequest, dialect: Dialect
 ) -> dict[str, Any]:
     """Set the model and the limit of tokens, whose names differ from the client's, in place."""
@@ -117,7 +65,7 @@ def _named_and_limited(
     return body
 
 
-def _spell(body: dict[str, Any], dialect: Dialect) -> None:
+def spell(body: dict[str, Any], dialect: Dialect) -> None:
     """Give the fields of ``body`` the names and the values that the server takes, in place."""
     if dialect.seed_field != "seed" and "seed" in body:
         body[dialect.seed_field] = body.pop("seed")
@@ -143,80 +91,6 @@ def _with_call_ids(message: Mapping[str, Any], length: int) -> Mapping[str, Any]
 def _came_so(chat: Chat) -> bool:
     """Return whether the request came in on this wire."""
     return chat.source is not None and chat.source.wire == WIRE
-
-
-def _adapt(
-    body: dict[str, Any], chat: Chat, model: str, has: frozenset[str], dialect: Dialect
-) -> None:
-    """Leave out of ``body``, in place, what a model with the features ``has`` refuses."""
-    for feature, names in _LEFT_OUT.items():
-        if feature not in has:
-            for name in names:
-                body.pop(name, None)
-    _adapt_values(body, chat, has)
-    # A router takes either form of reasoning; other servers know the effort alone.
-    routed = dialect.router and ("reasoning" in body or "reasoning_effort" in body)
-    if chat.reasoning is not None and features.REASONING in has and not routed:
-        for name in _EFFORT_FIELDS:
-            body.pop(name, None)
-        body.update(reasoning_fields(chat.reasoning, model, dialect))
-    if not dialect.cache_marks and _has_cache_marks(chat):
-        body.pop("cache_control", None)
-        for name in ("messages", "tools"):
-            if name in body:
-                body[name] = _without_marks(body[name])
-
-
-def _adapt_values(body: dict[str, Any], chat: Chat, has: frozenset[str]) -> None:
-    """Adapt what a model without a feature takes in part."""
-    if features.HOT not in has and (chat.temperature or 0) > 1 and "temperature" in body:
-        body["temperature"] = 1
-    if len(chat.stop) > (most := _most_stops(has)):
-        body["stop"] = list(chat.stop[:most])
-    if features.NAMES not in has and any(message.name for message in chat.messages):
-        body["messages"] = [_without(message, "name") for message in body["messages"]]
-    if features.STRICT_TOOLS not in has and any(tool.strict for tool in chat.tools):
-        body["tools"] = [_lenient(tool) for tool in body["tools"]]
-
-
-def _without(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return {k: v for k, v in message.items() if k != name or message.get("role") == "function"}
-
-
-def _lenient(tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    function = tool.get("function")
-    if not isinstance(function, Mapping) or "strict" not in function:
-        return tool
-    return {**tool, "function": {k: v for k, v in function.items() if k != "strict"}}
-
-
-def _has_cache_marks(chat: Chat) -> bool:
-    if chat.cache:
-        return True
-    for tool in chat.tools:
-        if tool.cache:
-            return True
-    for message in chat.messages:
-        for part in message.parts:
-            if getattr(part, "cache", None):
-                return True
-    return False
-
-
-def _without_marks(value: Any) -> Any:
-    """Return messages or tools without the marks, but with the arguments of calls as they are."""
-    if isinstance(value, list):
-        return [_without_marks(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {k: v for k, v in value.items() if k != "cache_control"}
-    if isinstance(kept.get("content"), list):
-        kept["content"] = _without_marks(kept["content"])
-    return kept
-
-
-def _as_system(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**message, "role": "system"} if message.get("role") == "developer" else message
 
 
 def _translated(
@@ -261,7 +135,7 @@ def _options(chat: Chat, has: frozenset[str]) -> dict[str, tuple[str, Any]]:
     temperature = chat.temperature
     if temperature is not None and features.HOT not in has:
         temperature = min(temperature, 1)
-    stops = chat.stop[: _most_stops(has)]
+    stops = chat.stop[: most_stops(has)]
     return {
         "temperature": (features.TEMPERATURE, temperature),
         "top_p": (features.TOP_P, chat.top_p),
@@ -281,7 +155,8 @@ def _options(chat: Chat, has: frozenset[str]) -> dict[str, tuple[str, Any]]:
     }  # fmt: skip
 
 
-def _most_stops(has: frozenset[str]) -> int:
+def most_stops(has: frozenset[str]) -> int:
+    """Return how many texts that end the answer a server with the features ``has`` takes."""
     if features.SEVERAL_STOPS not in has:
         return 1
     return _ANY_STOPS if features.FOUR_STOPS in has else _MOST_STOPS

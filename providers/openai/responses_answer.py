@@ -18,11 +18,11 @@ from providers.completion import (
     FinishReason,
     Opaque,
     Usage,
-    complete_usage,
 )
 from providers.errors import EmptyCompletion, ProviderError, error_for_status
 from providers.openai.answer import STATUS_BY_CODE
 from providers.usage import read_usage
+from providers.usage_estimates import complete_usage
 
 WIRE = "openai-responses"
 _INCOMPLETE: dict[str, FinishReason] = {

@@ -109,7 +109,8 @@ class ResponsesStream:
             self._arguments.setdefault(place, []).append(text)
             yield ToolArguments(self._calls[place], text)
         elif kind == "response.custom_tool_call_input.delta" and place in self._calls:
-            # The plain text is told as the JSON that it becomes when the item is done.
+            # The plain text is told as the JSON that it becomes when the item is done: in ASCII, as
+            # two pieces may share a character, whose escaped halves fit together again.
             sent = self._arguments.setdefault(place, [])
             text = ("" if sent else '{"input": "') + json.dumps(text)[1:-1]
             sent.append(text)

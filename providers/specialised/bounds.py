@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from providers.completion import LARGEST_IMAGE, utf8_size
 from providers.specialised.requests import SpecialisedRequest, Task, Upload
+from providers.token_bounds import LARGEST_IMAGE, utf8_size
 from providers.token_estimates import estimate_tokens
 from providers.units import Units
 

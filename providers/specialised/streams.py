@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from providers.attempts import internal_error
-from providers.circuits import RequestCircuits
 from providers.errors import ProviderError
+from providers.request_circuits import RequestCircuits
 from providers.specialised.requests import SpecialisedStream
 from providers.values import changed
 

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.learning.domains import Loadings, with_tools
+from routing.learning.domains import with_tools
 from routing.learning.exploration import Explorer
-from routing.learning.places import place_at_effort, place_on
-from routing.learning.posterior import (
-    Observed,
-    Posterior,
-    QualityEstimate,
-    logit,
-    tier_prior,
-)
-from routing.learning.predictor import Expectation, QualityPredictor, logit_at, logit_of_tier
-from routing.models import (
-    Candidate,
-    Confidence,
-    ModelOption,
-    PromptAnalysis,
-    RoutingDecision,
-    Tier,
-)
+from routing.learning.posterior import Posterior, QualityEstimate
+from routing.learning.predictor import Expectation, QualityPredictor
+from routing.models import Candidate, Confidence, PromptAnalysis, RoutingDecision
 from routing.policies import CheapestAboveTarget, Policy
-from routing.strategies.base import Situation, by_weighed_cost
+from routing.strategies.base import Situation
 from routing.strategies.complexity import ComplexityStrategy
-from routing.variants import Way
+from routing.strategies.weighed import Prior, Weighed, by_cost, in_best_way
 
 _HIGH_SAMPLES = 20
 _HIGH_HALF_WIDTH = 0.15
 _MEDIUM_SAMPLES = 5
-_ZERO = Decimal(0)
 
 
 class PosteriorSource(Protocol):
@@ -45,48 +29,6 @@ class PosteriorSource(Protocol):
     def posterior(self) -> Posterior:
         """Return the posterior of all recorded outcomes. It must answer from memory."""
         ...
-
-
-class Weighed(NamedTuple):
-    """A candidate with its expected quality, its cost in USD, and its latency in seconds.
-
-    ``way`` is how it is asked, ``None`` for as the request asks.
-    """
-
-    option: ModelOption
-    quality: QualityEstimate
-    cost: Decimal | None
-    latency: float | None = None
-    way: Way | None = None
-
-
-class _Prior(NamedTuple):
-    """What is expected of models on a prompt of ``tier``, and what it weighs in ratings.
-
-    ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor, and
-    ``loadings`` the prompt's shares of the domains. ``strength`` is ``None`` for the usual weight:
-    less, the further the prompt lies from those that the predictor was trained on. ``effort`` is
-    how much the models are to reason, empty if the request does not say.
-    """
-
-    tier: Tier
-    anchors: tuple[float, float] | None = None
-    strength: float | None = None
-    loadings: Loadings = ()
-    effort: str = ""
-
-    def of(self, option: ModelOption) -> tuple[float, float]:
-        """Return the logit expected of a model, and its standard deviation by the model's place."""
-        if self.anchors is None:
-            return logit(tier_prior(option.tier, self.tier)), 0.0
-        if option.place is None:
-            return logit_of_tier(self.anchors, option.tier), 0.0
-        lead = self.anchors[1] - self.anchors[0]
-        place, width = option.place, option.place_width
-        if self.effort:
-            place, width, _ = place_at_effort(option.efforts, self.effort, place, width)
-        place = place_on(place, option.place_by_domain, self.loadings)
-        return logit_at(self.anchors, place), width * lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +115,19 @@ class LearningStrategy:
             quality = posterior.estimate(expected, observed, prior.strength, width)
             if situation.context.variants is not None:
                 weighed.append(
-                    _in_best_way(situation, option, quality, prior, posterior, observed, policy)
+                    in_best_way(situation, option, quality, prior, posterior, observed, policy)
                 )
                 continue
             latency = situation.expected_latency(option) if timed else None
             weighed.append(Weighed(option, quality, situation.expected_cost(option), latency))
-        weighed.sort(key=_by_cost)
+        weighed.sort(key=by_cost)
         return weighed
 
-    def _prior(self, situation: Situation) -> _Prior:
+    def _prior(self, situation: Situation) -> Prior:
         """Return what is expected of the models before any outcome."""
         analysis = situation.analysis
         if self._predictor is None or analysis.text is None:
-            return _Prior(analysis.tier)
+            return Prior(analysis.tier)
         kept = self._latest
         if kept is not None and kept[0] is analysis:  # decided again, under another policy
             expected = kept[1]
@@ -199,7 +141,7 @@ class LearningStrategy:
         if "tools" in situation.context.required_capabilities:
             loadings = with_tools(loadings)
         effort = situation.context.effort
-        return _Prior(analysis.tier, expected.everyday, strength, loadings, effort)
+        return Prior(analysis.tier, expected.everyday, strength, loadings, effort)
 
     def _decision(
         self,
@@ -315,36 +257,3 @@ class LearningStrategy:
         if any(w.way is not None for w in weighed):
             return [c.in_way(w.way) for c, w in zip(candidates, weighed, strict=True)]
         return candidates
-
-
-def _in_best_way(
-    situation: Situation,
-    option: ModelOption,
-    quality: QualityEstimate,
-    prior: _Prior,
-    posterior: Posterior,
-    observed: Observed,
-    policy: Policy | None,
-) -> Weighed:
-    """Return the model as ``policy`` asks it; ``quality`` is that of the request as it asks."""
-    if policy is None:
-        way = situation.cheapest_way(option)
-        return Weighed(option, quality, way.cost, way.latency, way)
-    # Of equal ways, one that cannot be worse comes first, so that nothing is risked for nothing.
-    ways = sorted(situation.ways(option), key=lambda way: (*by_weighed_cost(way), not way.as_good))
-    qualities = []
-    for way in ways:
-        if way.as_good:
-            qualities.append(quality)
-            continue
-        expected, width = prior._replace(effort=way.effort).of(option)
-        qualities.append(posterior.estimate(expected, observed, prior.strength, width))
-    low = np.array([[one.low for one in qualities]])
-    best = int(policy.pick(low, [way.weighed_cost for way in ways])[0])
-    return Weighed(option, qualities[best], ways[best].cost, ways[best].latency, ways[best])
-
-
-def _by_cost(weighed: Weighed) -> tuple[bool, Decimal, float, float, str, str]:
-    option, quality, cost, *_ = weighed
-    ref = (option.provider, option.model)
-    return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *ref)

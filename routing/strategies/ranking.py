@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from routing.models import Candidate, Confidence, RoutingDecision, StrategyName
-from routing.strategies.learning import Weighed
+from routing.strategies.weighed import Weighed
 
 
 def ranked_decision(

@@ -14,10 +14,8 @@ from providers.abilities import (
     AbilityLine,
     AbilityTable,
     PublishedResult,
-    abilities_text,
-    load_abilities,
-    read_abilities,
 )
+from providers.ability_files import abilities_text, load_abilities, read_abilities
 from providers.catalogue import load_catalogue
 
 LINE = AbilityLine(intercept=1.0, slope=0.1, center=50.0, spread=200.0, error=0.5, models=10)

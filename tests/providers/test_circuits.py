@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from providers.circuits import Circuits, RequestCircuits
+from providers.circuits import Circuits
 from providers.errors import (
     AuthenticationFailed,
     CircuitOpen,
@@ -21,6 +21,7 @@ from providers.errors import (
     RateLimited,
     RequestRejected,
 )
+from providers.request_circuits import RequestCircuits
 
 SECONDS, WINDOW = 30.0, 60.0
 

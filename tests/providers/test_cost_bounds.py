@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from optimizer.budgets.most_cost import most_cost
 from providers.catalogue import load_catalogue
 from providers.chat import Chat, Image, Message, Native, OriginalRequest, Text
-from providers.completion import LARGEST_IMAGE, Usage, most_embedded_tokens, most_input_tokens
+from providers.completion import Usage
 from providers.cost_bounds import cost_bound, embedded_bound
 from providers.pricing import PriceBook
+from providers.token_bounds import LARGEST_IMAGE, most_embedded_tokens, most_input_tokens
 from tests.fakes.damage import changed
 
 LIMIT = 100

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.chat import Chat
-from providers.completion import most_input_tokens
 from providers.storable import storable_text
+from providers.token_bounds import most_input_tokens
 from providers.token_estimates import estimate_tokens
 
 # Text, and the tokens it has for o200k_base and for cl100k_base.

@@ -16,6 +16,7 @@ from providers.catalogue import load_catalogue
 from providers.completion import Usage
 from providers.dated_prices import DatedPrice
 from providers.pricing import PriceBook, cost_at
+from providers.rate_sources import RateSources
 from providers.rates import Rate, Rates
 
 CATALOGUE = load_catalogue()
@@ -86,16 +87,16 @@ def test_a_price_set_while_another_is_looked_up_is_not_forgotten(
 ) -> None:
     book = PriceBook(CATALOGUE)
     model = next((spec.provider, spec.id) for spec in CATALOGUE.models if spec.price is None)
-    look_up = book._look_up
+    look_up = RateSources.look_up
 
     def slowly(*asked: Any) -> Any:
-        found = look_up(*asked)
+        rates = look_up(*asked)
         monkeypatch.undo()
         units = {"input": Decimal(5), "output": Decimal(7)}
         book.set_dated([DatedPrice(*model, units, date(2026, 1, 1))])
-        return found
+        return rates
 
-    monkeypatch.setattr(book, "_look_up", slowly)
+    monkeypatch.setattr(RateSources, "look_up", slowly)
     book.rates(*model)
     rates = book.rates(*model)
     assert rates is not None

@@ -10,7 +10,7 @@ import pytest
 from providers import opened_stream, stream_bounds
 from providers.assembly import CompletionBuilder
 from providers.chat import Chat
-from providers.circuits import Circuits, RequestCircuits
+from providers.circuits import Circuits
 from providers.completion import CompletionRequest
 from providers.errors import MalformedResponse
 from providers.events import (
@@ -24,6 +24,7 @@ from providers.events import (
     ToolCallStarted,
 )
 from providers.opened_stream import open_stream
+from providers.request_circuits import RequestCircuits
 
 REQUEST = CompletionRequest("m", Chat.of_prompt("Hi"))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from providers.chat import Chat
-from providers.completion import Usage, charged_input, estimated_usage, lost_usage
+from providers.completion import Usage
 from providers.token_density import TokenDensity
+from providers.usage_estimates import charged_input, estimated_usage, lost_usage
 
 CHAT = Chat.of_prompt("the of and to in is that it was for on are as with they " * 4, 50)
 MODEL = ("p", "m")

@@ -16,16 +16,12 @@ from optimizer.api.anthropic.relay import MessageRelayRules
 from optimizer.api.anthropic.request import continues_thread, read_message_query
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat import openapi as documents
-from optimizer.api.compat.chat_endpoint import (
-    ChatEndpoint,
-    ResponseFormat,
-    WireEndpoint,
-    relayed_headers,
-)
+from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.response_headers import relayed_headers
 from optimizer.api.compat.token_counts import TokenCountEndpoint
 from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.chat_requests import ChatQuery

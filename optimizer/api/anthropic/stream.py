@@ -13,7 +13,7 @@ from optimizer.api.anthropic.answer import message_id, stop_reason, usage_body
 from optimizer.api.anthropic.errors import error_body
 from optimizer.api.anthropic.reasoning import Author, Thought
 from optimizer.api.compat.stream_encoder import stream_summary
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.sse import sse
 from optimizer.domain.result import CompletionResult
 from providers.chat import ToolCall

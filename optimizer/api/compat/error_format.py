@@ -7,7 +7,7 @@ from typing import Any
 from optimizer.api.anthropic.errors import error_body as anthropic_error
 from optimizer.api.gemini.errors import error_body as gemini_error
 from optimizer.api.gemini.paths import is_gemini
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.openai.errors import error_body as openai_error
 
 

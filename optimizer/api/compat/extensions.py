@@ -8,7 +8,7 @@ from decimal import Decimal
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.domain.deadlines import Delivery, read_deadline
 from optimizer.domain.options import MAX_LATENCY_SECONDS, CacheControl, RequestOptions
-from optimizer.domain.request import residency_of
+from optimizer.domain.request_bounds import residency_of
 from providers.residency import NO_RESIDENCY, ResidencyError, read_regions
 from providers.storable import storable_text
 
@@ -55,9 +55,9 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
 
 
 def within_header(options: RequestOptions, value: str) -> RequestOptions:
-    """Return ``options`` with the regions of the header :data:`RESIDENCY_HEADER`, too.
+    """Return ``options`` with the regions of the header ``X-Optimizer-Residency``, too.
 
-    Raises :class:`optimizer.domain.request.WrongResidency`.
+    Raises :class:`optimizer.domain.request_bounds.WrongResidency`.
     """
     residency = residency_of(value)
     return replace(options, residency=options.residency | residency) if residency else options

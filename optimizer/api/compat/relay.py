@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from optimizer.api.compat.stream_encoder import StreamEncoder, stream_summary
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.json_out import as_json
 from optimizer.api.http.sse import sse, sse_text
 from optimizer.domain.result import CompletionResult

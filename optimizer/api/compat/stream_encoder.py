@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.domain.result import CompletionResult
 from providers.events import AnswerEvent
 

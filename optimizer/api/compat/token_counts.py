@@ -9,7 +9,7 @@ from typing import Self
 from optimizer.api.compat.chat_endpoint import WireEndpoint
 from optimizer.api.compat.stored_files import check_files
 from optimizer.api.http.endpoint import ApiRequest
-from optimizer.domain.request import RESIDENCY_HEADER, residency_of
+from optimizer.domain.request_bounds import RESIDENCY_HEADER, residency_of
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.policies.rules import ActiveRules

@@ -37,7 +37,7 @@ from optimizer.api.relayed.calls import wire_of
 from optimizer.api.relayed.places import Kind, Place
 from optimizer.api.relayed.views import View, failed, view_of
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import RESIDENCY_HEADER
+from optimizer.domain.request_bounds import RESIDENCY_HEADER
 from optimizer.domain.result import UnknownObject
 from optimizer.shared.unambiguous_json import unambiguous_json
 from optimizer.wiring.build import get_services

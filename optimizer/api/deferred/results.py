@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from analytics.models import DeferredRequest
-from optimizer.api.compat.chat_endpoint import ChatEndpoint, cost_headers
+from optimizer.api.compat.chat_endpoint import ChatEndpoint
+from optimizer.api.compat.response_headers import cost_headers
 from optimizer.api.endpoints import endpoints_of
 from optimizer.api.gemini.paths import method_of
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.v1.complete import completion_body
 from optimizer.api.v1.errors import error_body
 from optimizer.domain.client import ANONYMOUS, Client

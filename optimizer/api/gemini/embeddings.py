@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Self
 
-from optimizer.api.compat.chat_endpoint import cost_headers
 from optimizer.api.compat.extensions import read_request_options, within_header
+from optimizer.api.compat.response_headers import cost_headers
 from optimizer.api.gemini.generate import GeminiEndpoint
 from optimizer.api.gemini.paths import model_of
 from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER
-from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.domain.request_bounds import RESIDENCY_HEADER
+from optimizer.gateway.specialised.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 from providers.embedding import is_large_answer
 

@@ -16,7 +16,7 @@ from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.gemini.request_reader.query import read_generate_query
 from optimizer.api.gemini.stream import GenerateStreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.gateway.chat_requests import ChatQuery
 from optimizer.gateway.streaming.client_stream import ClientStream
 

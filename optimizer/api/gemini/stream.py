@@ -12,7 +12,7 @@ from typing import Any
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.gemini.answer import finish_reason, part_body, usage_body
 from optimizer.api.gemini.errors import error_body
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.sse import sse
 from optimizer.domain.result import CompletionResult
 from providers.assembly import TextBuffer, ThinkingBuffer

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.domain.client import Client
 from optimizer.wiring.services import Services
 from providers.values import frozen

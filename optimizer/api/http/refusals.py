@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optimizer.api.http.endpoint import JsonReply
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.gateway.recording.refusals import RefusedRequest
 from optimizer.wiring.services import Services

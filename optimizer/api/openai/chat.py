@@ -18,7 +18,7 @@ from optimizer.api.compat.relay import RelayRules
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat_answer import chat_completion, finish_body, usage_body
 from optimizer.api.openai.chat_request import read_chat_query

@@ -15,16 +15,16 @@ from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
-from optimizer.api.compat.chat_endpoint import cost_headers
 from optimizer.api.compat.extensions import read_request_options, within_header
+from optimizer.api.compat.response_headers import cost_headers
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER
-from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.domain.request_bounds import RESIDENCY_HEADER
+from optimizer.gateway.specialised.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 from providers.embedding import is_large_answer
 

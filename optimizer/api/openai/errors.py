@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimizer.api.http.errors import Failure, Kind
+from optimizer.api.http.failure import Failure, Kind
 
 _TYPES: dict[Kind, str] = {
     "invalid": "invalid_request_error",

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from optimizer.api.http.errors import Failure, failure_of
+from optimizer.api.http.errors import failure_of
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.json_out import as_json
 from optimizer.api.relayed.places import Place
 from optimizer.api.relayed.views import View, failed, view_of

@@ -14,7 +14,7 @@ from typing import Any, Self
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 
-from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
+from optimizer.api.compat.response_headers import cost_headers, relayed_headers
 from optimizer.api.compat.stored_files import check_files
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.api.http.documentation import extend_schema

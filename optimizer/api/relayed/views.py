@@ -12,15 +12,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 
 from analytics.models import ProviderObject
 from optimizer.api.anthropic.errors import error_body as anthropic_error
-from optimizer.api.compat.chat_endpoint import relayed_headers
-from optimizer.api.http.errors import Failure, failure_of, retry_headers
+from optimizer.api.compat.response_headers import relayed_headers
+from optimizer.api.http.errors import failure_of
+from optimizer.api.http.failure import Failure, retry_headers
 from optimizer.api.http.json_out import as_json
 from optimizer.api.openai.errors import error_body as openai_error
 from optimizer.api.relayed.calls import NoProvider, RelayedCall, wire_of
 from optimizer.api.relayed.lists import own_list
 from optimizer.api.relayed.places import Action, Kind, Place
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import RESIDENCY_HEADER, residency_of
+from optimizer.domain.request_bounds import RESIDENCY_HEADER, residency_of
 from optimizer.domain.result import PASSED_UNREAD, NotAllowed, UnknownObject
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services

@@ -37,7 +37,8 @@ from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.deadlines import Delivery
 from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.options import MAX_LATENCY_SECONDS
-from optimizer.domain.request import RESIDENCY_HEADER, residency_of, storable_id, within_regions
+from optimizer.domain.request import storable_id
+from optimizer.domain.request_bounds import RESIDENCY_HEADER, residency_of, within_regions
 from optimizer.domain.result import CompletionResult
 from optimizer.domain.turns import HUMAN
 from optimizer.gateway.deferred.acceptance import Deferral

@@ -130,7 +130,7 @@ class RoutingDecisionViewSet(AsyncViewSet):
     async def retrieve(self, request: Request) -> Response:
         """Return the decision that a completion would get, and the reasons for it."""
         query = _valid_query(self.QuerySerializer, request)
-        decision = self.services.routing.decide(
+        decision = self.services.routing.previews.decide(
             query["prompt"],
             auto_route=query["auto_route"],
             **_wishes(query),

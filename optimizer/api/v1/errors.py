@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from optimizer.api.http.endpoint import JsonReply
-from optimizer.api.http.errors import failure_of, internal_failure, retry_headers
+from optimizer.api.http.errors import failure_of, internal_failure
+from optimizer.api.http.failure import retry_headers
 from optimizer.domain.result import GuardrailRefused, RoutingUnavailable
 from providers.errors import OutsideResidency
 

@@ -20,7 +20,7 @@ from optimizer.gateway.deferred.context import LaneContext
 from optimizer.gateway.deferred.restored import lane_trials, restored, restored_decision
 from optimizer.gateway.deferred.sending import custom_id
 from optimizer.gateway.recording.deferred_answers import answered_outcome, result_of_row
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.timing import Timing
 from providers.batches.jobs import BatchApi, BatchView, LineResult
 from providers.completion import Completion
 from providers.errors import ProviderError

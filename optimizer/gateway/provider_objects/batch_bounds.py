@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from optimizer.shared.unambiguous_json import unambiguous_json
-from providers.completion import most_body_tokens
 from providers.cost_bounds import CostBound, body_bound
+from providers.token_bounds import most_body_tokens
 from providers.unchecked_fields import count_of
 
 _LONGEST_LINE = 64 * 1024 * 1024

@@ -14,14 +14,15 @@ from typing import Any
 
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import GatewayRequest, residency_of_request
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import residency_of_request
 from optimizer.domain.result import PASSED_UNREAD, CompletionResult, NotAllowed
-from optimizer.gateway.embeddings import afforded, named_decision
-from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.timing import Timing, milliseconds_since
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.gateway.specialised.named_models import afforded, named_decision
 from optimizer.policies.rules import ActiveRules
-from providers.completion import Choice, Completion, complete_usage, lost_usage
+from providers.completion import Choice, Completion
 from providers.errors import ClientGone, ProviderError, error_for_status
 from providers.http.side_calls import SideCall
 from providers.http.transport import client_headers
@@ -30,6 +31,7 @@ from providers.openai.client import OpenAIOwnProvider
 from providers.residency import NO_RESIDENCY
 from providers.resilience import Attempt, ResilientCaller
 from providers.usage import read_usage
+from providers.usage_estimates import complete_usage, lost_usage
 from routing.models import ModelRef, NoEligibleModel
 from routing.rules import NO_EFFECT, Effect, names
 

@@ -19,7 +19,7 @@ from analytics.provider_objects import objects_to_check
 from optimizer.domain.identifiers import new_request_id
 from optimizer.gateway.provider_objects.batch_results import BatchTally, ModelSum
 from optimizer.gateway.recording.accounting import notify
-from optimizer.gateway.recording.ledger_entries import billed_units
+from optimizer.gateway.recording.json_columns import billed_units
 from providers.anthropic.client import AnthropicProvider
 from providers.completion import Usage
 from providers.errors import ProviderError

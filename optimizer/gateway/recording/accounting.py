@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from operator import attrgetter
 from typing import Protocol
 
 from analytics.deferred.outcomes import DeferredOutcome
@@ -23,59 +21,32 @@ from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.domain.turns import KEEP_ALIVE
-from optimizer.gateway.recording.cached_answers import cached_completion
+from optimizer.gateway.recording.baseline_costs import baseline_cost, saved_by_prompt_cache
+from optimizer.gateway.recording.cached_answers import (
+    cached_completion,
+    may_be_given_again,
+    passed_rails,
+)
 from optimizer.gateway.recording.decisions import cached_decision, failure_summary, served_decision
 from optimizer.gateway.recording.deferred_answers import BATCH_TIER, answered_outcome
-from optimizer.gateway.recording.ledger_entries import (
-    BaselineCost,
-    Charges,
-    LedgerEntryBuilder,
-    PricedAnswer,
-    Timing,
-    describe_attempts,
-    describe_rails,
-)
+from optimizer.gateway.recording.json_columns import describe_attempts, describe_rails
+from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder
+from optimizer.gateway.recording.priced_answer import Charges, PricedAnswer
+from optimizer.gateway.recording.timing import Timing, milliseconds_since
 from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.attempts import UNSERVED
-from providers.chat import Chat, Text, Thinking
-from providers.completion import Choice, Completion, Usage
+from providers.chat import Chat
+from providers.completion import Completion, Usage
 from providers.pricing import CallPrice, PriceBook
-from providers.rates import PLACES
 from providers.resilience import Attempt
 from providers.token_density import TokenDensity
 from providers.values import frozen
-from routing.models import ModelRef, RoutingDecision
+from routing.models import RoutingDecision
 
 logger = logging.getLogger(__name__)
 
 _ZERO = Decimal(0)
 _UNKNOWN = CallPrice(None, "unknown")
-_MODEL = attrgetter("provider", "model")
-# Other endings (such as a content filter's) may not occur again, so they are not given to others.
-_CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
-
-_PASSED = frozenset({"passed", "changed"})
-# The fields in which a client limits an answer, on the wires that do not require one.
-_LIMITS = frozenset(
-    {"max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig"}
-)
-
-
-def _may_be_given_again(choice: Choice, chat: Chat) -> bool:
-    body = chat.source.body if chat.source is not None else {}
-    if choice.finish_reason == "length" and body and not _LIMITS & body.keys():
-        return False  # cut off where the client set no limit: the next answer may be whole
-    if choice.refusal or choice.finish_reason not in _CACHEABLE_ENDINGS:
-        return False
-    # Reasoning without an answer, and white space, are of no use to the next who asks.
-    return bool(choice.text.strip()) or any(
-        not isinstance(part, (Text, Thinking)) for part in choice.parts
-    )
-
-
-def _passed(attempts: Sequence[Attempt]) -> bool:
-    """Return whether guard rails could check the call, and refused nothing of its answer."""
-    return all(one.rail is None or one.rail["verdict"] in _PASSED for one in attempts)
 
 
 @frozen
@@ -84,11 +55,6 @@ class Recorded:
 
     result: CompletionResult
     entry: CachedResponse
-
-
-def milliseconds_since(started: float) -> float:
-    """Return the milliseconds since ``started``, a reading of ``time.perf_counter``."""
-    return (time.perf_counter() - started) * 1000
 
 
 def notify(observers: Sequence[Observer], entry: LedgerEntry) -> None:
@@ -192,15 +158,17 @@ class Accounting:
         charges = self._charges(answer_cost, attempts)
         if reservation is not None:
             reservation.note_answer(usage, charges.cost)
-        baseline = self._baseline(analyzed, decision, completion, attempts, answer_cost)
+        baseline = baseline_cost(
+            self._prices, self._baselines, analyzed, decision, completion, attempts, answer_cost
+        )
         savings = savings_of_call(charges.cost, baseline.cost if baseline else None)
         served = decision
         if (completion.provider, completion.model) != (decision.provider, decision.model):
             served = served_decision(decision, completion, attempts)
-        cacheable = analyzed.request.cache.write and not cut_off and _passed(attempts)
+        cacheable = analyzed.request.cache.write and not cut_off and passed_rails(attempts)
         for choice in completion.choices:
-            cacheable = cacheable and _may_be_given_again(choice, analyzed.request.chat)
-        saved = self._saved_by_prompt_cache(completion, answer_cost)
+            cacheable = cacheable and may_be_given_again(choice, analyzed.request.chat)
+        saved = saved_by_prompt_cache(self._prices, completion, answer_cost)
         if analyzed.request.turn == KEEP_ALIVE and answer_cost is not None:
             saved = -answer_cost  # without the cache, nobody would have asked
         answer = PricedAnswer(
@@ -401,88 +369,3 @@ class Accounting:
         cost = None if answer_cost is None else answer_cost + failed
         described = describe_attempts(attempts, costs)
         return Charges(cost, failed, described, describe_rails(attempts, costs))
-
-    def _baseline(
-        self,
-        analyzed: AnalyzedRequest,
-        decision: RoutingDecision,
-        completion: Completion,
-        attempts: Sequence[Attempt],
-        answer_cost: Decimal | None,
-    ) -> BaselineCost | None:
-        """Return the baseline: the model to compare with, priced on this request's tokens.
-
-        It is the model that :class:`BaselineChoice` chooses, else complexity's first choice that
-        did not fail. ``None`` if all of them failed.
-        """
-        request = analyzed.request
-        ref = self._baselines.of(request) if self._baselines else request.baseline
-        if ref is None:
-            # A model that answered in the end, after a retry or in another tier, did not fail.
-            served = (completion.provider, completion.model)
-            failed = {_MODEL(one) for one in attempts if one.error not in UNSERVED} - {served}
-            for model in decision.metadata["baseline_chain"]:
-                ref = ModelRef(model["provider"], model["model"])
-                if ref not in failed:
-                    break
-            else:
-                return None
-        assert ref is not None
-        provider, model = ref
-        usage, cost = completion.usage, answer_cost
-        batched = request.deferred is not None and usage.service_tier == BATCH_TIER
-        first = request.first_tier
-        if batched or (first is not None and usage.service_tier == first.service_tier):
-            # Without this service, the client would have waited for a call of its own, in the
-            # tier that it asked for.
-            usage = replace(usage, service_tier="")
-            cost = self._prices.cost(completion.provider, completion.model, usage)
-        if usage.beside and any(call.by_gateway for _, call in usage.beside):
-            alone = tuple(call for call in usage.beside if not call[1].by_gateway)
-            # What the provider charged is for all calls, of which the client would have made one.
-            usage = replace(usage, beside=alone, reported_cost=None)
-            cost = self._prices.cost(completion.provider, completion.model, usage)
-        reported = usage.reported_cost is not None
-        if reported:
-            # It is what this provider charged for this model, and says nothing of another.
-            usage = replace(usage, reported_cost=None)
-        if usage.beside and ref != (completion.provider, completion.model):
-            # A tool's own model is not another provider's; it would have cost the same.
-            usage = replace(usage, beside=tuple(call for call in usage.beside if not call[0]))
-        if ref != (completion.provider, completion.model):
-            reported = False
-            cost = self._prices.price(provider, model, usage).cost
-        return self._priced(provider, model, usage, cost, reported=reported)
-
-    def _priced(
-        self, provider: str, model: str, usage: Usage, cost: Decimal | None, *, reported: bool
-    ) -> BaselineCost:
-        if cost is None:
-            return BaselineCost(provider, model, None)
-        input_cost = self._prices.price(provider, model, usage, output=False).cost
-        if input_cost is None:
-            return BaselineCost(provider, model, cost)
-        output_cost = cost - input_cost
-        if reported:
-            # The provider reports one sum; the price table says how much of it is for output.
-            listed = self._prices.cost(provider, model, usage)
-            share = (listed - input_cost) / listed if listed else _ZERO
-            output_cost = (cost * share).quantize(PLACES)
-        return BaselineCost(provider, model, cost, output_cost)
-
-    def _saved_by_prompt_cache(
-        self, completion: Completion, cost: Decimal | None
-    ) -> Decimal | None:
-        """Return the USD saved by the provider's prompt cache, ``None`` if a price is unknown.
-
-        It is negative if writing to the cache cost more than reading from it saved.
-        """
-        usage = completion.usage
-        if usage.reported_cost is not None:
-            usage = replace(usage, reported_cost=None)
-            cost = self._prices.cost(completion.provider, completion.model, usage)
-        if cost is None or not (usage.cache_read_tokens or usage.cache_write_tokens):
-            return None if cost is None else _ZERO
-        plain = replace(usage, cache_read_tokens=0, cache_write_tokens=0)
-        without = self._prices.cost(completion.provider, completion.model, plain)
-        return None if without is None else without - cost

@@ -1,14 +1,42 @@
-"""Converts a completion to the form that the response cache stores, and back."""
+"""The answers that the response cache keeps: which ones, and in which form."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from analytics.models import CachedResponse
-from providers.chat import Text, Thinking, ToolCall
+from providers.chat import Chat, Text, Thinking, ToolCall
 from providers.completion import AnswerPart, Choice, Completion, Opaque, Usage
+from providers.resilience import Attempt
 from providers.storable import storable_json
+
+# Other endings (such as a content filter's) may not occur again, so they are not given to others.
+_CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
+_PASSED = frozenset({"passed", "changed"})
+# The fields in which a client limits an answer, on the wires that do not require one.
+_LIMITS = frozenset(
+    {"max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig"}
+)
+
+
+def may_be_given_again(choice: Choice, chat: Chat) -> bool:
+    """Return whether ``choice`` answers the same request of others, too."""
+    body = chat.source.body if chat.source is not None else {}
+    if choice.finish_reason == "length" and body and not _LIMITS & body.keys():
+        return False  # cut off where the client set no limit: the next answer may be whole
+    if choice.refusal or choice.finish_reason not in _CACHEABLE_ENDINGS:
+        return False
+    # Reasoning without an answer, and white space, are of no use to the next who asks.
+    return bool(choice.text.strip()) or any(
+        not isinstance(part, (Text, Thinking)) for part in choice.parts
+    )
+
+
+def passed_rails(attempts: Sequence[Attempt]) -> bool:
+    """Return whether guard rails could check the call, and refused nothing of its answer."""
+    return all(one.rail is None or one.rail["verdict"] in _PASSED for one in attempts)
 
 
 def answer_json(completion: Completion) -> dict[str, Any] | None:

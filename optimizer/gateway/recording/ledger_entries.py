@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any
 
 from analytics.database.bulk_write import maker_of
@@ -17,9 +15,9 @@ from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.recording.cached_answers import answer_json
-from providers.completion import Completion, Usage
-from providers.pricing import CallPrice
-from providers.resilience import Attempt
+from optimizer.gateway.recording.json_columns import billed_fields, billed_units, tools_called
+from optimizer.gateway.recording.priced_answer import BaselineCost, Charges, PricedAnswer
+from optimizer.gateway.recording.timing import Timing
 from providers.storable import storable_text
 from providers.values import frozen
 from routing.models import RoutingDecision
@@ -27,6 +25,7 @@ from routing.models import RoutingDecision
 _request = maker_of(RequestRecord)
 _decision = maker_of(RoutingMetric)
 _answer = maker_of(CachedResponse)
+_LONGEST_ID = 128
 
 
 @frozen
@@ -56,78 +55,6 @@ class StoragePolicy:
         if seconds is None:
             return None
         return now + timedelta(seconds=seconds if wanted is None else min(seconds, wanted))
-
-
-@frozen
-class Timing:
-    """The duration of a request, in milliseconds.
-
-    ``total`` is the time until the answer was complete, ``provider`` the part of it since the
-    first call, ``first_token`` the time until the first content of a stream.
-    """
-
-    total: float
-    provider: float | None = None
-    first_token: float | None = None
-
-
-@frozen
-class CallClock:
-    """When a request ``started`` and the provider was ``called``, by ``time.perf_counter``."""
-
-    started: float
-    called: float
-
-    def timing(self, first_token: float | None = None) -> Timing:
-        """Return the time until now; ``first_token`` is in milliseconds."""
-        now = time.perf_counter()
-        return Timing((now - self.started) * 1000, (now - self.called) * 1000, first_token)
-
-
-@frozen
-class Charges:
-    """What a request cost in USD; ``failed`` is the part of ``cost`` for failed attempts.
-
-    ``rails`` is what guard rails found, ``None`` where there are none.
-    """
-
-    cost: Decimal | None
-    failed: Decimal
-    attempts: list[dict[str, Any]]
-    rails: list[dict[str, Any]] | None = None
-
-
-@frozen
-class BaselineCost:
-    """The baseline model and the cost of this request on it, in USD.
-
-    The baseline is the model that the client named, else the one that complexity would have
-    used. ``output_cost`` is the part of ``cost`` for the completion.
-    """
-
-    provider: str
-    model: str
-    cost: Decimal | None
-    output_cost: Decimal | None = None
-
-
-@frozen
-class PricedAnswer:
-    """A provider's answer with what it cost and saved, in USD.
-
-    ``price`` is that of the successful call alone: what a later hit saves.
-    ``prompt_cache_saved`` is what the provider's prompt cache saved. ``cut_off`` is the error
-    code of an answer that broke off, "" for a complete one.
-    """
-
-    completion: Completion
-    price: CallPrice
-    charges: Charges
-    baseline: BaselineCost | None
-    savings: Savings
-    prompt_cache_saved: Decimal | None
-    cacheable: bool
-    cut_off: str = ""
 
 
 class LedgerEntryBuilder:
@@ -171,7 +98,7 @@ class LedgerEntryBuilder:
                 "price_basis": answer.price.basis,
                 "list_cost": answer.price.listed,
                 "billed_units": billed_units(usage)
-                if usage.beside or usage.units or any(_billed_of(usage))
+                if usage.beside or usage.units or any(billed_fields(usage))
                 else None,
                 "failed_cost": charges.failed,
                 "savings": savings.total,
@@ -368,87 +295,3 @@ def _basis_of_failure(charges: Charges) -> str:
     if any(attempt.get("estimated") for attempt in charged):
         return RequestRecord.PriceBasis.ESTIMATED
     return RequestRecord.PriceBasis.TABLE if charged else ""
-
-
-_MOST_TOOLS, _LONGEST_TOOL, _LONGEST_ID = 32, 64, 128
-
-
-def tools_called(completion: Completion) -> list[str] | None:
-    """Return the names of the tools that an answer calls, in their order; ``None`` for none."""
-    calls = [call.name for choice in completion.choices for call in choice.tool_calls]
-    return [storable_text(name)[:_LONGEST_TOOL] for name in calls[:_MOST_TOOLS]] or None
-
-
-_BILLED = (
-    "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "audio_read_tokens",
-    "image_input_tokens", "image_output_tokens", "image_read_tokens", "video_input_tokens",
-    "video_output_tokens", "web_searches", "preview_searches", "file_searches", "code_sessions",
-    "map_prompts", "attachment_searches", "search_sources", "service_tier", "speed", "geography",
-    "search_context", "by_gateway",
-)  # fmt: skip
-_billed_of = attrgetter(*_BILLED)
-
-
-def billed_units(usage: Usage) -> dict[str, Any] | None:
-    """Return what decides a cost beside the ledger's columns; ``None`` if nothing does."""
-    units = {name: v for name, v in zip(_BILLED, _billed_of(usage), strict=True) if v}
-    if usage.units is not None:
-        units |= usage.units.as_json()
-    if usage.beside:
-        units["beside"] = [
-            {
-                "model": model,
-                "tokens_in": call.input_tokens,
-                "tokens_out": call.output_tokens,
-                "cache_read_tokens": call.cache_read_tokens,
-                "cache_write_tokens": call.cache_write_tokens,
-                **(billed_units(call) or {}),
-            }
-            for model, call in usage.beside
-        ]
-    return units or None
-
-
-def describe_attempts(
-    attempts: Sequence[Attempt], costs: Sequence[Decimal]
-) -> list[dict[str, Any]]:
-    """Return failed attempts as they are stored and shown: without secrets and prompts.
-
-    What guard rails found is no attempt: see :func:`describe_rails`.
-    """
-    return [
-        {
-            "provider": attempt.provider,
-            "model": attempt.model,
-            "error": attempt.error,
-            "message": attempt.message,
-            "status": attempt.status,
-            "cost": cost,
-            **({"service_tier": attempt.service_tier} if attempt.service_tier else {}),
-            **({"member": attempt.member} if attempt.member else {}),
-            **_used(attempt.usage),
-        }
-        for attempt, cost in zip(attempts, costs, strict=True)
-        if attempt.rail is None
-    ]
-
-
-def describe_rails(
-    attempts: Sequence[Attempt], costs: Sequence[Decimal]
-) -> list[dict[str, Any]] | None:
-    """Return what guard rails found as it is stored and shown, ``None`` for nothing."""
-    return [
-        {**attempt.rail, "cost": cost}
-        for attempt, cost in zip(attempts, costs, strict=True)
-        if attempt.rail is not None
-    ] or None
-
-
-def _used(usage: Usage | None) -> dict[str, Any]:
-    if usage is None:
-        return {}
-    return {
-        "tokens_in": usage.input_tokens,
-        "tokens_out": usage.output_tokens,
-        "estimated": usage.estimated,
-    }

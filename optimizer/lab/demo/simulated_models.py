@@ -13,7 +13,8 @@ from typing import Any
 
 from analytics.ledger.ledger import LedgerEntry
 from analytics.models import CachedResponse
-from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, Timing
+from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder
+from optimizer.gateway.recording.timing import Timing
 from optimizer.lab.demo.schedule import PlannedRequest
 from providers.assembly import completion_events
 from providers.catalogue import Catalogue

@@ -20,7 +20,8 @@ from analytics.quality.feedback import Expectation, feedback_record
 from optimizer.domain.client import Client
 from optimizer.domain.identifiers import CHAT, Session, new_request_id
 from optimizer.domain.model_names import ModelNames
-from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client
+from optimizer.domain.request import CachePolicy, GatewayRequest
+from optimizer.domain.request_bounds import apply_client
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.demo.schedule import PlannedRequest

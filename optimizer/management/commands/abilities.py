@@ -34,12 +34,9 @@ from optimizer.wiring.installation.upstream import installed_catalogue
 from optimizer.wiring.operation.catalogue_models import with_model_entries
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file
-from providers.abilities import (
-    EFFORTS,
+from providers.abilities import EFFORTS, AbilitiesError, AbilityTable, PublishedResult
+from providers.ability_files import (
     SHIPPED_ABILITIES,
-    AbilitiesError,
-    AbilityTable,
-    PublishedResult,
     abilities_text,
     heading_of,
     load_abilities,

@@ -24,7 +24,8 @@ from optimizer.wiring.installation.upstream import installed_catalogue, local_en
 from optimizer.wiring.operation.catalogue_models import with_model_entries
 from optimizer.wiring.operation.providers import environment_with_stored_keys
 from optimizer.wiring.routing import refreshed_abilities_file
-from providers.abilities import AbilitiesError, load_abilities
+from providers.abilities import AbilitiesError
+from providers.ability_files import load_abilities
 from providers.catalogue import CatalogueError
 from providers.pricing import PriceBook
 

@@ -57,7 +57,7 @@ class Command(TeachingCommand):
         # What the service knows: outcomes, rules, lengths and speeds.
         services.refreshes.run_due()
         try:
-            decision = services.routing.decide(
+            decision = services.routing.previews.decide(
                 prompt,
                 auto_route=options["auto_route"],
                 max_latency=limit,

@@ -27,9 +27,9 @@ from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.operation.catalogue_models import ActiveCatalogue
 from optimizer.wiring.operation.errors import SetElsewhere, UnknownTarget
 from providers.catalogue import Catalogue, ProviderSpec
-from providers.circuits import key_circuit
 from providers.key_sources import key_variable, takes_stored_keys, with_stored_keys
 from providers.registry import ProviderRegistry
+from providers.request_circuits import key_circuit
 from providers.resilience import ResilientCaller
 from routing.models import ModelRef
 

@@ -30,7 +30,7 @@ from analytics.models import (
 )
 from optimizer.wiring.build import get_services
 from providers.chat import Chat
-from providers.completion import most_input_tokens
+from providers.token_bounds import most_input_tokens
 from tests.conftest import Start
 from tests.fakes.server import Asked, FakeProvider, Reply
 from tests.fakes.wires import (

@@ -6,7 +6,8 @@ import pytest
 
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.quality.model_places import place_of, places_by_effort
-from providers.abilities import AbilityTable, load_abilities
+from providers.abilities import AbilityTable
+from providers.ability_files import load_abilities
 from providers.catalogue import ModelSpec, load_catalogue
 from providers.completion import Usage
 from providers.pricing import PriceBook

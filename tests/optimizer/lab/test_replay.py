@@ -210,7 +210,7 @@ def test_a_damaged_artifact_is_named_and_routing_goes_on_without(
     damaged = tmp_path / "router.npz"
     damaged.write_bytes(b"nothing of the kind")
     settings.ROUTER_ARTIFACT = str(damaged)  # type: ignore[attr-defined]
-    decision = get_services().routing.decide("What is the capital of France?")
+    decision = get_services().routing.previews.decide("What is the capital of France?")
     assert decision.strategy_used == "hybrid_fallback"
     assert "router.npz" in caplog.text
     assert "without a trained predictor" in caplog.text

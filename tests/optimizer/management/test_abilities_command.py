@@ -26,7 +26,7 @@ from optimizer.wiring.routing import (
     refreshed_abilities_file,
     routing_abilities,
 )
-from providers.abilities import SHIPPED_ABILITIES, load_abilities, read_abilities
+from providers.ability_files import SHIPPED_ABILITIES, load_abilities, read_abilities
 from providers.openrouter_indices import fetch_indices
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import Asked, FakeProvider, Reply

@@ -6,7 +6,7 @@ import pytest
 
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.model_places import place_of
-from providers.abilities import load_abilities
+from providers.ability_files import load_abilities
 from providers.catalogue import load_catalogue
 from providers.known_models import KnownModels
 from routing.analysis import analyze_prompt

@@ -10,7 +10,7 @@ from optimizer.quality.model_comparison import (
     comparison_lines,
     model_comparison,
 )
-from providers.abilities import load_abilities
+from providers.ability_files import load_abilities
 from providers.catalogue import ModelSpec, load_catalogue
 from providers.pricing import PriceBook
 from routing.learning.places import ModelPlace

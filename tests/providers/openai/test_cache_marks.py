@@ -19,7 +19,8 @@ from providers.chat import Chat, Message, OriginalRequest, Text
 from providers.completion import CompletionRequest
 from providers.openai.cache_marks import add_part_marks
 from providers.openai.dialect import OPENAI_OWN, OPENROUTER
-from providers.openai.request import openai_payload, relayed_payload
+from providers.openai.relayed import relayed_payload
+from providers.openai.request import openai_payload
 from providers.openai.responses_request import responses_payload
 
 MARK = {"type": "ephemeral"}

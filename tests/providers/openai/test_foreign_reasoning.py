@@ -16,7 +16,8 @@ from providers.completion import CompletionRequest
 from providers.features import OPENAI, OPENAI_OWN
 from providers.openai.answer import upstream_error
 from providers.openai.dialect import SERVER
-from providers.openai.request import openai_payload, relayed_payload
+from providers.openai.relayed import relayed_payload
+from providers.openai.request import openai_payload
 
 CALL = ToolCall("call_1", "now", "{}", "sealed")
 TURNS = (

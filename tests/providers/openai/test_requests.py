@@ -24,7 +24,8 @@ from providers.chat import (
 )
 from providers.completion import CompletionRequest
 from providers.openai.dialect import OPENAI_OWN, OPENROUTER, SERVER, Dialect
-from providers.openai.request import openai_payload, relayed_payload
+from providers.openai.relayed import relayed_payload
+from providers.openai.request import openai_payload
 
 MARK = {"type": "ephemeral"}
 HELLO = Message("user", (Text("Hello"),))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from optimizer.api.compat.stream_encoder import stream_summary
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat_answer import FINISH
 from optimizer.api.openai.chat_stream import DONE

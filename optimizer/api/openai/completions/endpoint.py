@@ -14,12 +14,8 @@ from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
-from optimizer.api.compat.chat_endpoint import (
-    ChatEndpoint,
-    ResponseFormat,
-    answer,
-    headers_of_result,
-)
+from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, answer
+from optimizer.api.compat.response_headers import headers_of_result
 from optimizer.api.http.documentation import extend_schema
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.views import EndpointViewSet

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.api.compat.stream_encoder import stream_summary
-from optimizer.api.http.errors import Failure
+from optimizer.api.http.failure import Failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.errors import error_body
 from optimizer.api.openai.responses.answer import (

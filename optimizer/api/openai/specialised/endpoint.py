@@ -8,18 +8,22 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import ClassVar, Self
 
-from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
 from optimizer.api.compat.extensions import read_request_options, within_header
+from optimizer.api.compat.response_headers import cost_headers, relayed_headers
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
-from optimizer.api.http.errors import failure_of, relayed_failure, retry_headers
+from optimizer.api.http.errors import failure_of
+from optimizer.api.http.failure import retry_headers
+from optimizer.api.http.routing_failures import relayed_failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.api.openai.specialised.forms import Form, form_options
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import RESIDENCY_HEADER, GatewayRequest
+from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request_bounds import RESIDENCY_HEADER
 from optimizer.domain.result import RoutingUnavailable
-from optimizer.gateway.specialised import Performed, RecordedStream, SpecialisedService
+from optimizer.gateway.specialised.recorded_answers import RecordedStream
+from optimizer.gateway.specialised.service import Performed, SpecialisedService
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
 from providers.specialised.requests import SpecialisedRequest, Task, Upload

@@ -13,7 +13,7 @@ from optimizer.gateway.levers.cascade.plan import CascadePlan, CascadePlanner
 from optimizer.gateway.levers.cascade.story import planned, recorded
 from optimizer.gateway.levers.cascade.walk import Walk
 from optimizer.gateway.levers.plans import with_trial
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.timing import Timing
 from optimizer.policies.levers import ActiveLevers
 from optimizer.quality.judge_prompt import MAX_TOKENS, conversation_text, most_judged_tokens
 from providers.pricing import PriceBook

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import stricter
+from optimizer.domain.request_bounds import stricter
 from optimizer.gateway.levers.cascade.checks.agreement_check import AgreementCheck
 from optimizer.gateway.levers.cascade.checks.command_check import CommandCheck
 from optimizer.gateway.levers.cascade.checks.judge_check import JudgeCheck

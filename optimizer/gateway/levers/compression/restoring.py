@@ -21,7 +21,7 @@ from optimizer.gateway.levers.compression.sending import Sending
 from optimizer.gateway.levers.compression.texts.forms import TOOL
 from providers.assembly import CompletionBuilder
 from providers.chat import Chat
-from providers.completion import Choice, Completion, RelayedAnswer, Usage, estimated_usage
+from providers.completion import Choice, Completion, RelayedAnswer, Usage
 from providers.errors import ConnectionLost
 from providers.events import (
     Event,
@@ -37,6 +37,7 @@ from providers.events import (
 from providers.opened_stream import ClosingStream, OpenStream
 from providers.resilience import AllProvidersFailed, Attempt, AuthorizeCall, Caller
 from providers.tier_attempts import TierAttempt
+from providers.usage_estimates import estimated_usage
 
 _RESTORED = "restored"
 Keep = Callable[[Mapping[str, str]], Awaitable[object]]

@@ -25,7 +25,8 @@ from providers import features
 from providers.anthropic.request import anthropic_payload
 from providers.completion import CompletionRequest
 from providers.gemini.request import gemini_payload
-from providers.openai.request import openai_payload, relayed_payload
+from providers.openai.relayed import relayed_payload
+from providers.openai.request import openai_payload
 
 READERS: dict[str, Callable[[Any], ChatQuery]] = {
     "chat": lambda body: read_chat_query(body, "")[0],

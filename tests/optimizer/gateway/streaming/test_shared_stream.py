@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from optimizer.gateway.recording.ledger_entries import CallClock
+from optimizer.gateway.recording.timing import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.streaming import shared_stream
 from optimizer.gateway.streaming.shared_stream import STREAM_LIMITS, SharedStream, StreamLimits

@@ -212,7 +212,7 @@ class TestEligible:
         self, begin: Begin, fakes: Fakes, enough: bool
     ) -> None:
         client = await begin()
-        tokens = get_services().routing.decide(PROMPT).metadata["token_count"]
+        tokens = get_services().routing.previews.decide(PROMPT).metadata["token_count"]
         strong, cheap = price(STRONG, Usage(tokens, 500)), price(CHEAP, Usage(tokens, 500))
         cap = strong + cheap * (Decimal("1.1") if enough else Decimal("0.5"))
         assert (await ask(client, optimizer={"max_cost": float(cap)})).status_code == 200

@@ -6,36 +6,39 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from analytics.budgets.claims import Refusal
-from optimizer.budgets.reservation import Reservation
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
-from optimizer.domain.result import CompletionResult, OutsideRegions
-from optimizer.gateway.guardrails.body_texts import texts_in
-from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.domain.request import CachePolicy, GatewayRequest, storable_id
+from optimizer.domain.request_bounds import apply_client
+from optimizer.domain.result import CompletionResult
+from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.timing import Timing, milliseconds_since
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.gateway.specialised.named_models import (
+    afforded,
+    kept_within,
+    left_by_rules,
+    named_decision,
+    under_rules,
+)
 from optimizer.policies.rules import ActiveRules
-from providers.catalogue import ModelSpec
 from providers.chat import Chat
-from providers.completion import Choice, Completion, embedded_tokens, most_embedded_tokens
+from providers.completion import Choice, Completion
 from providers.embedding import Embedder, is_large_input
 from providers.large_json import LARGE_BYTES
-from providers.residency import residency_feature
 from providers.resilience import Attempt, ResilientCaller
 from providers.storable import storable_text
-from routing.models import ModelRef, NoEligibleModel, PromptAnalysis, RoutingDecision
-from routing.rules import NO_EFFECT, Effect, names
+from providers.token_bounds import most_embedded_tokens
+from providers.usage_estimates import embedded_tokens
+from routing.rules import names
 
 _NO_CACHE = CachePolicy(read=False, write=False, bypass_reason="embeddings")
 
@@ -141,68 +144,14 @@ class EmbeddingService:
     ) -> AnalyzedRequest:
         """Return the analyzed request, with what rules demand of it."""
         analyzed = _analyzed(model, body, options, request_id, client)
+        if self._rules is None or not self._rules.bind_all:
+            return analyzed
         return under_rules(self._rules, analyzed, body)
 
 
 def _sizes(body: Mapping[str, Any]) -> tuple[int, int]:
     """Return the most tokens that the input may have, and the estimated ones."""
     return most_embedded_tokens(body), embedded_tokens(body)
-
-
-def under_rules(
-    rules: ActiveRules | None, analyzed: AnalyzedRequest, body: Mapping[str, Any]
-) -> AnalyzedRequest:
-    """Return a request that is no chat, with what rules demand of it by all texts of ``body``.
-
-    Raises :class:`optimizer.domain.result.NestedTooDeeply`.
-    """
-    if rules is None or not rules.bind_all:
-        return analyzed
-    text = "\n".join(texts_in(body))
-    return replace(analyzed, effect=rules.demands(analyzed.request, analyzed.analysis, text))
-
-
-def left_by_rules(specs: Sequence[ModelSpec], effect: Effect) -> list[ModelRef]:
-    """Return the models that may answer. Raises :class:`routing.models.NoEligibleModel`."""
-    left, excluded = [], {}
-    for spec in specs:
-        ref = ModelRef(spec.provider, spec.id)
-        if reason := effect.exclusion_reason(spec.provider, spec.id, spec.snapshot_of):
-            excluded[str(ref)] = reason
-        else:
-            left.append(ref)
-    if not left:
-        raise NoEligibleModel(excluded)
-    return left
-
-
-def kept_within(
-    caller: ResilientCaller, chain: list[ModelRef], residency: frozenset[str]
-) -> list[ModelRef]:
-    """Return the models of ``chain`` that are served within all regions of ``residency``.
-
-    Raises :class:`optimizer.domain.result.OutsideRegions` if there is none.
-    """
-    if not residency:
-        return chain
-    feature = residency_feature(residency)
-    within = [ref for ref in chain if feature in caller.residencies(*ref)]
-    if not within:
-        raise OutsideRegions(residency)
-    return within
-
-
-async def afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:
-    """Return ``chain`` from the first model whose cost could be held.
-
-    Raises :class:`optimizer.domain.result.BudgetExceeded` if there is none.
-    """
-    refusals: Sequence[Refusal] = ()
-    for place, (provider, model) in enumerate(chain):
-        refusals = await reservation.hold(provider, model)
-        if not refusals:
-            return chain[place:]
-    raise reservation.exceeded(refusals)
 
 
 def _analyzed(
@@ -231,30 +180,3 @@ def _analyzed(
         request_id=request_id,
     )
     return AnalyzedRequest(apply_client(request, client), request.analyze())
-
-
-def named_decision(
-    chain: list[ModelRef], analysis: PromptAnalysis, effect: Effect = NO_EFFECT
-) -> RoutingDecision:
-    """Return the decision for the models that a request named, first choice first."""
-    provider, model = chain[0]
-    refs = [{"provider": name, "model": id_} for name, id_ in chain]
-    return RoutingDecision(
-        provider=provider,
-        model=model,
-        confidence="high",
-        strategy_used="named",
-        reasoning=f"The request named {provider}/{model}.",
-        metadata={
-            "pattern": analysis.pattern,
-            "complexity": analysis.complexity,
-            "tier": analysis.tier,
-            "token_count": analysis.token_count,
-            "cost_estimate": None,
-            "quality_score": None,
-            "candidates": [],
-            "fallback_chain": refs[1:],
-            "baseline_chain": refs,
-            **({"rules": list(effect.applied)} if effect.applied else {}),
-        },
-    )
