@@ -118,6 +118,7 @@ class SpecialisedService:
         chain = kept_within(self._caller, left_by_rules(allowed, analyzed.effect), residency)
         decision = named_decision(chain, analyzed.analysis, analyzed.effect)
         attempts: list[Attempt] = []
+        broken: list[ProviderError] = []
         reservation = None
         try:
             if client.tokens_per_minute is not None:
@@ -130,11 +131,13 @@ class SpecialisedService:
             authorize = reservation.authorize if reservation else None
             called = time.perf_counter()
             answer = await self._caller.perform(
-                chain, request, attempts, authorize, client.tenant, residency
+                chain, request, attempts, authorize, client.tenant, residency, broken
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
-            raise await self._unfinished.end(call, error) from None
+            # Nobody knows how much of an answer was made that did not come.
+            unpriced = any(failure.usage is None for failure in broken)
+            raise await self._unfinished.end(call, error, unpriced=unpriced) from None
         record = _Recording(
             self, request, analyzed, decision, attempts, reservation, started, called
         )
@@ -208,18 +211,6 @@ class _Recording:
         )
         return await self.service._unfinished.record(call, recording)
 
-    async def failure(self, stream: SpecialisedStream, error: ProviderError) -> None:
-        """Record a stream that ended with an error before its first piece, at an unknown cost."""
-        attempt = Attempt(
-            stream.provider, stream.model, error.code, error.message, error.status,
-            member=stream.member,
-        )  # fmt: skip
-        attempts = [*self.attempts, attempt]
-        call = UnfinishedCall(
-            self.analyzed, self.started, attempts, self.decision, self.reservation
-        )
-        await self.service._unfinished.end(call, error, unpriced=True)
-
 
 @dataclass(slots=True, eq=False)
 class RecordedStream:
@@ -257,7 +248,7 @@ class RecordedStream:
                     else:
                         held = piece
             except ProviderError as error:
-                await self._fail(error)
+                await self._record(error.code)
                 raise
         await self._record()
         if held is not None:
@@ -272,14 +263,6 @@ class RecordedStream:
         await self.stream.pieces.aclose()
         await self.stream.close()
         await self._record(ClientGone.code)
-
-    async def _fail(self, error: ProviderError) -> None:
-        """Record the part that was delivered; where nothing was, a failure of unknown cost."""
-        if self._recording.first_piece is not None or error.usage is not None:
-            await self._record(error.code)
-        elif not self._ended:
-            self._ended = True
-            await self._recording.failure(self.stream, error)
 
     async def _record(self, cut_off: str = "") -> None:
         if self._ended:
