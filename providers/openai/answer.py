@@ -26,6 +26,7 @@ from providers.errors import (
     ProviderError,
     error_for_status,
 )
+from providers.failed_endings import failed_ending, is_failure
 from providers.openai.repair import as_calls, meaning_of, new_call_id
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
@@ -99,14 +100,22 @@ def read_completion(
     choices = body.get("choices")
     if not choices and body.get("error"):
         # Routers report an upstream failure in a response with status 200.
-        raise upstream_error(provider, body["error"])
+        failed = upstream_error(provider, body["error"])
+        failed.usage = read_usage(body)
+        raise failed
     if "choices" not in body or not isinstance(choices or [], list):
         raise MalformedResponse(provider, "returned an answer that does not follow its protocol")
     usage = plain_usage(body) or read_usage(body)
     if not choices:
         raise EmptyCompletion(provider, "returned no choices", usage=usage)
     names = CallNames(request, relayed=relayed)
-    read = tuple(_choice(provider, choice, names) for choice in choices)
+    try:
+        read = tuple(_choice(provider, choice, names) for choice in choices)
+    except ProviderError as error:
+        error.usage = usage
+        raise
+    if read[0].finish_reason == "other":
+        _must_not_have_failed(provider, request, choices, read, usage)
     if request.chat.chosen and all(map(is_empty, read)):
         raise EmptyCompletion(provider, "returned an empty answer", usage=usage)
     response_id = body.get("id")
@@ -118,6 +127,21 @@ def read_completion(
         response_id=response_id if isinstance(response_id, str) else None,
         extra=about_the_answer(body),
     )
+
+
+def _must_not_have_failed(
+    provider: str,
+    request: CompletionRequest,
+    choices: list[dict[str, Any]],
+    read: tuple[Choice, ...],
+    usage: Usage | None,
+) -> None:
+    """Raise the error of choices that all ended in one, though some words may have arrived."""
+    reasons = [choice.get("finish_reason") for choice in choices]
+    ends = zip(reasons, read, strict=True)
+    if all(is_failure(reason, called=bool(choice.tool_calls)) for reason, choice in ends):
+        usage = complete_usage(usage, request.chat, read)
+        raise failed_ending(provider, str(reasons[0]), usage)
 
 
 def is_empty(choice: Choice) -> bool:
