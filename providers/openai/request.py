@@ -13,6 +13,7 @@ from providers import features
 from providers.anthropic.cache_marks import HOUR_MARK, MARK
 from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest
+from providers.open_calls import with_tool_messages
 from providers.openai.cache_marks import add_part_marks
 from providers.openai.content import MessageWriter, short_call_id
 from providers.openai.dialect import SERVER, Dialect
@@ -85,6 +86,8 @@ def relayed_payload(
     assert chat.source is not None
     body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
     if chat.chosen:
+        if len(chat.messages) > 1:
+            body["messages"] = with_tool_messages(body["messages"])
         _adapt(body, chat, request.model, has - request.lacks, dialect)
     if not dialect.developer_role:
         body["messages"] = [_as_system(message) for message in body["messages"]]
