@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from providers.chat import Text, Thinking, ToolCall
@@ -28,6 +29,7 @@ from providers.errors import (
 )
 from providers.failed_endings import failed_ending, is_failure
 from providers.openai.repair import as_calls, meaning_of, new_call_id
+from providers.openai.searches import searches_in, shows_results
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
 
@@ -114,6 +116,9 @@ def read_completion(
     except ProviderError as error:
         error.usage = usage
         raise
+    parts = read[0].parts
+    if "web_search" in body or len(parts) != 1 or type(parts[0]) is not Text:
+        usage = _with_searches(usage, body)
     if read[0].finish_reason == "other":
         _must_not_have_failed(provider, request, choices, read, usage)
     if request.chat.chosen and all(map(is_empty, read)):
@@ -127,6 +132,16 @@ def read_completion(
         response_id=response_id if isinstance(response_id, str) else None,
         extra=about_the_answer(body),
     )
+
+
+def _with_searches(usage: Usage | None, body: Mapping[str, Any]) -> Usage | None:
+    """Return ``usage`` with the searches that the answer shows, where it does not count them."""
+    if usage is None or usage.web_searches:
+        return usage
+    messages = [choice.get("message") for choice in body["choices"] if isinstance(choice, dict)]
+    count = sum(searches_in(message) for message in messages if isinstance(message, dict))
+    count = count or int(shows_results(body))
+    return replace(usage, web_searches=count) if count else usage
 
 
 def _must_not_have_failed(

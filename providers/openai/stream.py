@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from providers.completion import CompletionRequest
+from providers.completion import CompletionRequest, Usage
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError
 from providers.events import (
     Event,
@@ -45,6 +45,7 @@ from providers.openai.repair import (
     repair_content,
     says_nothing,
 )
+from providers.openai.searches import KIMI_SEARCH, searches_in, shows_results
 from providers.usage import UsageOfStream, read_usage
 
 # The arguments of a call of a freeform tool whose input is empty.
@@ -84,6 +85,7 @@ class OpenAIStream:
         self._choices: dict[int, _ChoiceSoFar] = {}
         self._done = False
         self._failed = ""
+        self._searches = 0
         self.repaired = False
         self._usage = UsageOfStream()
 
@@ -116,10 +118,19 @@ class OpenAIStream:
         for choice in self._choices_of(chunk):
             if isinstance(choice, dict):
                 yield from self._choice(choice, chunk)
-        if usage := self._usage.add(chunk):
+        if usage := self._usage_in(chunk):
             if self._failed:
                 raise failed_ending(self._provider, self._failed, usage)
             yield UsageReported(usage)
+
+    def _usage_in(self, chunk: dict[str, Any]) -> Usage | None:
+        """Return the usage so far if ``chunk`` reports it, with the searches that were shown."""
+        if "web_search" in chunk and shows_results(chunk):
+            self._searches = self._searches or 1
+        usage = self._usage.add(chunk)
+        if usage is None or not self._searches or usage.web_searches:
+            return usage
+        return replace(usage, web_searches=self._searches)
 
     def _upstream_error(self, reported: Any, chunk: dict[str, Any]) -> ProviderError:
         error = upstream_error(self._provider, reported)
@@ -193,6 +204,7 @@ class OpenAIStream:
         if isinstance(delta.get("function_call"), dict):
             yield from self._legacy_call(index, known, delta["function_call"])
         if fields := unknown_fields(delta):
+            self._searches += searches_in(fields)
             yield OpaqueBlock("openai", fields, index)
 
     def _call(self, choice: int, known: _ChoiceSoFar, call: dict[str, Any]) -> Iterator[Event]:
@@ -232,6 +244,7 @@ class OpenAIStream:
             name, freeform = self._names.of(name)
         if not isinstance(call.get("type"), str):
             call["type"], self.repaired = "function", True
+        self._searches += name == KIMI_SEARCH
         yield ToolCallStarted(position, call["id"], name, signature_of(call), choice, freeform)
 
     def _legacy_call(
