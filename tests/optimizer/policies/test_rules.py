@@ -265,4 +265,4 @@ async def test_a_rule_holds_for_the_cached_answers_of_a_model_s_snapshots(
     await in_force(a_rule(model_names=["claude/claude-haiku-4-5"]))
     refused = await client.post("/v1/chat/completions", json=body)
     assert refused.status_code == 400
-    assert 'forbidden by the rule "no claude"' in refused.text
+    assert 'forbidden by the rule "no claude"' in refused.json()["error"]["message"]
