@@ -53,8 +53,9 @@ def usd(value: Any) -> Decimal | None:
 def reported_tools(reported: Mapping[str, Any]) -> dict[str, Any]:
     """Return how often the provider ran tools for the model, by the fields of :class:`Usage`.
 
-    Anthropic and OpenRouter say ``server_tool_use``, Perplexity ``num_search_queries``, and
-    xAI ``server_side_tool_usage``.
+    Anthropic and OpenRouter say ``server_tool_use``, Perplexity ``num_search_queries``,
+    xAI ``server_side_tool_usage``, and Qwen ``plugins.search.count``, with responses
+    ``x_tools.web_search.count`` (https://www.alibabacloud.com/help/en/model-studio/web-search).
     """
     tools = reported.get("server_tool_use")
     if tools and isinstance(tools, Mapping):
@@ -64,7 +65,12 @@ def reported_tools(reported: Mapping[str, Any]) -> dict[str, Any]:
         tools = reported.get(name)
         if tools and isinstance(tools, Mapping):
             return units | _xai_tools(tools)
-    return units | {"web_searches": _number(reported.get("num_search_queries"))}
+    searches = _number(reported.get("num_search_queries"))
+    for name, tool in (("plugins", "search"), ("x_tools", "web_search")):
+        tools = reported.get(name)
+        ran = tools.get(tool) if isinstance(tools, Mapping) else None
+        searches = searches or (_number(ran.get("count")) if isinstance(ran, Mapping) else 0)
+    return units | {"web_searches": searches}
 
 
 def _xai_tools(tools: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,6 +167,10 @@ class Overloaded(ProviderUnavailable):
     code = "overloaded"
 
 
+class AnswerFailed(ProviderUnavailable):
+    """The answer ended in an error, of which the provider says no more."""
+
+
 class ConnectionFailed(ProviderError):
     """There was no connection, so the request was not sent."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from providers.chat import Chat, File, Image, Native, Part, Text, ToolResult
+from providers.chat import Chat, File, Image, Message, Native, Part, Text, ToolCall, ToolResult
 from providers.residency import residency_feature
 from providers.wire_table import client_name, labels_of
 
@@ -240,8 +240,13 @@ def _add_message_needs(chat: Chat, needed: dict[str, str]) -> None:
         for part in message.parts:
             if type(part) is not Text:
                 needed.update(_part_needs(part, chat))
-    if chat.messages and chat.messages[-1].role == "assistant":
+    # Results follow calls: providers/tool_results.py says that there are none.
+    if chat.messages and (last := chat.messages[-1]).role == "assistant" and not _calls(last):
         needed[PREFILL] = "messages"
+
+
+def _calls(message: Message) -> bool:
+    return any(isinstance(part, ToolCall) for part in message.parts)
 
 
 def _part_needs(part: Part, chat: Chat) -> Iterator[tuple[str, str]]:

@@ -71,13 +71,15 @@ NO_FEES = Fees()
 # https://developers.openai.com/api/docs/pricing (a container of 1 GB for 20 minutes),
 # https://docs.x.ai/developers/pricing (a run of code, a search in attached files),
 # https://docs.x.ai/docs/guides/live-search (a source, while there was this search),
-# https://ai.google.dev/gemini-api/docs/pricing (grounding with Google Maps)
+# https://ai.google.dev/gemini-api/docs/pricing (grounding with Google Maps),
+# https://platform.kimi.ai/docs/pricing/tools (a call of $web_search)
 _PROVIDER_FEES = {
     "anthropic": Fees(web_searches=Decimal(10)),
     "openai": Fees(
         web_searches=Decimal(10), file_searches=Decimal("2.5"), code_sessions=Decimal(30)
     ),
     "google": Fees(map_prompts=Decimal(14)),
+    "moonshotai": Fees(web_searches=Decimal(5)),
     "x-ai": Fees(
         web_searches=Decimal(5),
         file_searches=Decimal("2.5"),

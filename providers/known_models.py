@@ -127,6 +127,11 @@ class KnownModels:
         spec = self.find(provider, name)
         return spec and self._catalogue.find(provider, spec.snapshot_of or spec.id)
 
+    def snapshot_of(self, provider: str, name: str) -> str:
+        """Return the model that this one is a dated edition of, "" for any other."""
+        spec = self.find(provider, name)
+        return "" if spec is None else spec.snapshot_of
+
     def _identify(self, provider: str, name: str) -> ModelSpec | None:
         owner = self._catalogue.providers.get(provider)
         text = "" if owner is None else _of_owner(owner, plain_name(name))

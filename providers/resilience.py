@@ -18,6 +18,7 @@ from providers.chain_caller import AuthorizeCall, ChainCaller
 from providers.chat import Chat
 from providers.completion import Completion, CompletionRequest, Provider, Usage
 from providers.embedding import Embedder, Embeddings
+from providers.errors import ProviderError
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.input_summaries import summary_of
 from providers.opened_stream import OpenStream, open_stream
@@ -29,7 +30,7 @@ from providers.specialised.requests import (
     SpecialisedStream,
     Specialist,
 )
-from providers.specialised.streams import with_errors_counted
+from providers.specialised.streams import opened, with_errors_counted
 from providers.tier_attempts import TierAttempt
 from providers.usage_estimates import complete_embedded_usage, complete_usage
 
@@ -165,15 +166,18 @@ class ResilientCaller(ChainCaller):
         authorize: AuthorizeCall | None = None,
         caller: str = "",
         residency: frozenset[str] = NO_RESIDENCY,
+        broken: list[ProviderError] | None = None,
         *,
         guarded: bool = False,
     ) -> SpecialisedAnswer | SpecialisedStream:
         """Return the first answer that a specialised model of ``chain`` delivers, or its stream.
 
-        All providers of the chain must be :class:`Specialist`. ``residency`` are the regions that
-        what is sent must not leave. Failed calls are added to ``attempts``. Raises
-        :class:`AllProvidersFailed`.
+        A stream that fails before its first piece is no answer. All providers of the chain must
+        be :class:`Specialist`. ``residency`` are the regions that
+        what is sent must not leave. Failed calls are added to ``attempts``, the errors of such
+        streams to ``broken``, too. Raises :class:`AllProvidersFailed`.
         """
+        broken = [] if broken is None else broken
         if self.guard is not None and not guarded:
             perform = partial(self.perform, guarded=True)
             return await self.guard.of_body(
@@ -182,7 +186,13 @@ class ResilientCaller(ChainCaller):
                 residency,
                 attempts,
                 lambda fields, tried: perform(
-                    chain, replace(request, fields=fields), tried, authorize, caller, residency
+                    chain,
+                    replace(request, fields=fields),
+                    tried,
+                    authorize,
+                    caller,
+                    residency,
+                    broken,
                 ),
             )
 
@@ -191,11 +201,9 @@ class ResilientCaller(ChainCaller):
         ) -> SpecialisedAnswer | SpecialisedStream:
             assert isinstance(client, Specialist)
             made = await client.perform(model, request)
-            return (
-                with_errors_counted(made, state.circuits)
-                if isinstance(made, SpecialisedStream)
-                else made
-            )
+            if not isinstance(made, SpecialisedStream):
+                return made
+            return with_errors_counted(await opened(made, broken), state.circuits)
 
         def usage() -> Usage:
             used = usually_used(request)

@@ -42,6 +42,8 @@ _TOOLS = frozenset(
         "server_side_tool_usage_details",
         "num_search_queries",
         "num_sources_used",
+        "plugins",
+        "x_tools",
     }
 )
 

@@ -11,6 +11,7 @@ from providers.resilience import ResilientCaller
 from providers.specialised.requests import KINDS, Task
 from providers.values import frozen
 from routing.models import ModelRef
+from routing.rules import Effect
 
 AUTO: dict[str, str] = {
     "auto": "hybrid",
@@ -135,6 +136,10 @@ class ModelNames:
                 + self._nearest(name)
             )
         return ModelRef(specs[0].provider, specs[0].id)
+
+    def exclusion_reason(self, ref: ModelRef, effect: Effect) -> str | None:
+        """Return why rules exclude a model, or the one that it is a snapshot of; else ``None``."""
+        return effect.exclusion_reason(*ref, self._models.snapshot_of(*ref))
 
     def chat_models(self, tier: str) -> list[ModelRef]:
         """Return the catalogue's chat models of a tier, whether configured or not."""

@@ -32,6 +32,10 @@ STATEFUL = frozenset(
 """Fields whose state the provider keeps: what the answer depends on, or what it changes."""
 
 _TURNS = ("messages", "input", "contents")
+_MARK = "cache_control"
+_MARKED = (*_TURNS, "system", "tools")
+# Where parts stand within parts; arguments of calls and schemas may have any names of their own.
+_WITHIN = ("content", "parts", "source", "output")
 _SEPARATORS = (",", ":")
 _encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=_SEPARATORS).encode
 
@@ -159,8 +163,25 @@ def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
         # A model may have left something out of the same request where that was allowed.
         parts.append("strict")
     if not chat.large:
-        return hashlib.sha256(_encode(parts).encode("ascii")).hexdigest()
+        text = _encode(parts)
+        if _MARK in text:
+            text = _encode([_without_marks(part) if part is body else part for part in parts])
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+    parts = [_without_marks(part) if part is body else part for part in parts]
     digest = hashlib.sha256()
     for piece in json_pieces(parts, _encode, separators=_SEPARATORS, ordered=True):
         digest.update(piece.encode("ascii"))
     return digest.hexdigest()
+
+
+def _without_marks(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``body`` without marks of what the provider is to cache: they change no answer."""
+    return {k: _unmarked(v) if k in _MARKED else v for k, v in body.items()}
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unmarked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _unmarked(v) if k in _WITHIN else v for k, v in value.items() if k != _MARK}

@@ -229,13 +229,14 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
         :class:`providers.errors.ProviderError` if the provider refuses the request.
         """
-        for provider_name, model in self.names.select(query.model, "messages").only or ():
+        for ref in self.names.select(query.model, "messages").only or ():
+            provider_name, model = ref
             provider = self._caller.providers[provider_name]
             if self._caller.guard is not None:
                 break  # nothing is sent past it
             if not effect.residency <= self._caller.regions.get(provider_name, NO_RESIDENCY):
                 continue
-            if effect.exclusion_reason(provider_name, model):
+            if self.names.exclusion_reason(ref, effect):
                 continue
             if isinstance(provider, (AnthropicProvider, GeminiProvider)):
                 try:

@@ -176,14 +176,20 @@ class Gatekeeper:
             return None
 
     def _digest_at(self, scope: Scope, path: str) -> str | None:
-        """Return the digest of the key in a request to ``path``; ``None`` if there is no key."""
+        """Return the digest of the key in a request to ``path``; ``None`` if there is no key.
+
+        An empty header counts as absent: SDKs send one for the credential that is not set.
+        """
         digest = None
         for name, value in scope["headers"]:
             if name == b"x-api-key":
-                digest = _digest(value)
-                break
-            if name == b"authorization" and value[:7].lower() == b"bearer ":
-                digest = _digest(value[7:])
+                key = value.strip()
+            elif name == b"authorization" and value[:7].lower() == b"bearer ":
+                key = value[7:].strip()
+            else:
+                continue
+            if key:
+                digest = _digest(key)
                 break
         if ":" in path or path.startswith((*GEMINI_PREFIXES, MODEL_LIST)):
             return self._gemini_key_digest(scope, digest)
@@ -197,16 +203,17 @@ class Gatekeeper:
         if not (is_gemini(scope["path"]) or scope["path"].startswith(MODEL_LIST)):
             return digest
         for name, value in scope["headers"]:
-            if name == b"x-goog-api-key" and digest is None:
-                digest = _digest(value)
+            if name == b"x-goog-api-key" and digest is None and (key := value.strip()):
+                digest = _digest(key)
         query = scope.get("query_string", b"").decode("latin-1")
         pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1") if query else []
         keys = [value.encode("latin-1") for name, value in pairs if name == "key"]
         if keys:
             rest = [pair for pair in pairs if pair[0] != "key"]
             scope["query_string"] = urlencode(rest, encoding="latin-1").encode()
-            if digest is None and self._query_keys:
-                digest = _digest(keys[-1])
+            given = [key for value in keys if (key := value.strip())]
+            if given and digest is None and self._query_keys:
+                digest = _digest(given[-1])
         return digest
 
 
@@ -234,8 +241,8 @@ async def _send_to(address: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _digest(raw: bytes) -> str:
-    return digest_of(raw.strip()[:_MAX_KEY_LENGTH].decode("latin-1"))
+def _digest(key: bytes) -> str:
+    return digest_of(key[:_MAX_KEY_LENGTH].decode("latin-1"))
 
 
 def _with_headers(send: Send, windows: list[RateWindow]) -> Send:

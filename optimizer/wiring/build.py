@@ -131,7 +131,7 @@ def build_services() -> Services:
         options=options,
         caller=caller,
         accounting=accounting,
-        cache=AnswerCache(cache, semantic, levers),
+        cache=AnswerCache(cache, semantic, levers, known),
         levers=RequestLevers(
             levers,
             (*REQUEST_LEVERS, FlexLever(ways)),
@@ -257,7 +257,7 @@ def build_services() -> Services:
         stored_responses=StoredResponses(
             objects, on=product.store_prompts == "full", mask=recording.mask
         ),
-        own_calls=OwnCalls(caller, accounting, budgets, deciding.rules),
+        own_calls=OwnCalls(caller, accounting, budgets, known, deciding.rules),
         object_database=objects,
         keep_alive=keep_alive,
         deferral=deferral,

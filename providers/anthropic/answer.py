@@ -20,6 +20,7 @@ from providers.completion import (
     Opaque,
 )
 from providers.errors import MalformedResponse
+from providers.failed_endings import failed_ending, is_failure
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
 from providers.usage_estimates import complete_usage
@@ -89,11 +90,15 @@ def read_message(
     if not parts and not reason:
         usage = read_usage(body)
         raise MalformedResponse(provider, "returned no message", usage=usage)
+    called = any(isinstance(part, ToolCall) for part in parts)
     choice = Choice(
         parts=parts,
-        finish_reason=finish_reason(reason, called=any(isinstance(p, ToolCall) for p in parts)),
+        finish_reason=finish_reason(reason, called=called),
         stop_sequence=text_of(body.get("stop_sequence")) or None,
     )
+    if choice.finish_reason == "other" and is_failure(reason, called=called):
+        usage = complete_usage(read_usage(body), request.chat, (choice,))
+        raise failed_ending(provider, reason, usage)
     return Completion(
         provider=provider,
         model=request.model,

@@ -26,6 +26,7 @@ from providers.anthropic.tools import tool_choice, tool_definitions
 from providers.anthropic.turns import TurnWriter, system_blocks
 from providers.chat import Chat, Reasoning
 from providers.completion import CompletionRequest
+from providers.open_calls import with_result_blocks
 from providers.tool_names import ToolNames
 
 WIRE = "anthropic"
@@ -72,6 +73,8 @@ def _adapt(body: dict[str, Any], request: CompletionRequest, can: Abilities, pro
     if chat.sealed and isinstance(body.get("messages"), list):
         body["messages"] = restored_messages(chat, body["messages"], provider, request.model)
     if chat.chosen:
+        if len(chat.messages) > 1 and isinstance(body.get("messages"), list):
+            body["messages"] = with_result_blocks(body["messages"])
         fit_for_chosen(body, chat, can)
     if chat.chosen or chat.sealed:
         drop_impossible_thinking(body, can)

@@ -33,6 +33,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.failed_endings import failed_ending, is_failure
 from providers.usage import UsageOfStream
 
 # https://docs.anthropic.com/en/api/errors
@@ -60,10 +61,11 @@ _NO_NAMES = MessageCallNames()
 
 @dataclass(slots=True)
 class _Call:
-    """A call of the answer: its number among the calls, and whether it has arguments yet."""
+    """A call: its number among the calls, whether it has arguments yet, and whether it is whole."""
 
     number: int
     has_arguments: bool = False
+    whole: bool = False
 
 
 class AnthropicStream:
@@ -83,6 +85,7 @@ class AnthropicStream:
         self._index = -1
         self._started = Started()
         self._ended = False
+        self._failed = ""
         self.complete = False
         self.repaired = False
 
@@ -109,10 +112,7 @@ class AnthropicStream:
         elif kind == "message_delta":
             yield from self._message_delta(data)
         elif kind == "message_stop":
-            yield from self._usage_of(data, ended=True)
-            if not self._ended:
-                yield from self._end("", None)
-            self.complete = True
+            yield from self._message_stop(data)
         elif kind == "error":
             raise self._error(data)
         # Pings and unknown messages are ignored, as Anthropic's documentation requires.
@@ -129,6 +129,8 @@ class AnthropicStream:
     def _usage_of(self, data: dict[str, Any], *, ended: bool) -> Iterator[Event]:
         # The counts are cumulative, and the last report omits those that did not change.
         if usage := self._usage.add(data, ended=ended):
+            if self._failed:
+                raise failed_ending(self._provider, self._failed, usage)
             yield UsageReported(usage)
 
     def _message_delta(self, data: dict[str, Any]) -> Iterator[Event]:
@@ -140,14 +142,31 @@ class AnthropicStream:
             extra = {**(self._started.extra or {}), **late}
             self._started = Started(self._started.response_id, extra)
             yield self._started
-        if reason and (fitting := fitting_stop(reason, called=bool(self._calls))) != reason:
-            delta["stop_reason"] = reason = fitting
-            self.repaired = True
+        if is_failure(reason, called=bool(self._calls)):
+            # The usage comes with it, or at the end.
+            self._failed = reason
+            yield from self._usage_of(data, ended=True)
+            return
+        called = bool(self._calls)
+        if reason or (called and all(call.whole for call in self._calls.values())):
+            fitting = fitting_stop(reason, called=called)
+            if fitting != reason:
+                data["delta"] = delta
+                delta["stop_reason"] = reason = fitting
+                self.repaired = True
         try:
             yield from self._usage_of(data, ended=True)
         finally:
             if reason:
                 yield from self._end(reason, text_of(delta.get("stop_sequence")) or None)
+
+    def _message_stop(self, data: dict[str, Any]) -> Iterator[Event]:
+        yield from self._usage_of(data, ended=True)
+        if self._failed:
+            raise failed_ending(self._provider, self._failed, None)
+        if not self._ended:
+            yield from self._end("", None)
+        self.complete = True
 
     def _end(self, reason: str, stop_sequence: str | None) -> Iterator[Event]:
         for index in self._calls:
@@ -233,6 +252,8 @@ class AnthropicStream:
 
     def _stop(self, index: int) -> Iterator[Event]:
         yield from self._without_arguments(index)
+        if (call := self._calls.get(index)) is not None:
+            call.whole = True
         block = self._foreign.pop(index, None)
         if block is not None:
             if input_json := "".join(self._foreign_json.pop(index, ())):

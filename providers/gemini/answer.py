@@ -17,6 +17,7 @@ from providers.errors import (
     ProviderError,
     error_for_status,
 )
+from providers.failed_endings import failed_ending, is_failure
 from providers.gemini.parts import WIRE, PartReader
 from providers.gemini.shapes import mend
 from providers.gemini.usage import read_usage
@@ -34,6 +35,7 @@ _FINISH: dict[str, FinishReason] = {
     "IMAGE_SAFETY": "content_filter",
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
+    "LANGUAGE": "content_filter",
 }
 # Endings that are an answer even if nothing was said.
 _ANSWERS = frozenset(
@@ -64,6 +66,9 @@ def read_response(provider: str, request: CompletionRequest, body: dict[str, Any
         error := nothing_said(provider, [c.get("finishReason") for c in candidates], usage)
     ):
         raise error
+    ends = zip((c.get("finishReason") for c in candidates), choices, strict=True)
+    if all(is_failure(reason, called=bool(choice.tool_calls)) for reason, choice in ends):
+        raise failed_ending(provider, str(candidates[0]["finishReason"]), usage)
     return Completion(
         provider=provider,
         model=request.model,
@@ -101,7 +106,7 @@ def nothing_said(
         return None
     if any(finish_reason(reason, calls=False) == "content_filter" for reason in reasons):
         return ContentBlocked(provider, "blocked the content", usage=usage)
-    # MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, LANGUAGE and others.
+    # MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, NO_IMAGE and others.
     return EmptyCompletion(provider, "returned an answer without content", usage=usage)
 
 

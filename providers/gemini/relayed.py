@@ -13,6 +13,7 @@ from providers import features
 from providers.completion import CompletionRequest
 from providers.gemini.contents import NO_SIGNATURE
 from providers.gemini.thinking import thinking_config
+from providers.open_calls import with_responses
 
 OPENED = "optimizerSeal"
 _FIELDS_NOT_SENT = frozenset({"model", "optimizer"})
@@ -37,6 +38,8 @@ def relayed_payload(request: CompletionRequest, provider: str) -> dict[str, Any]
         contents = [_content(content, author) for content in body["contents"]]
         body["contents"] = [content for content in contents if content is not None]
     if chat.chosen:
+        if len(chat.messages) > 1 and isinstance(body.get("contents"), list):
+            body["contents"] = with_responses(body["contents"])
         _adapt(body, request)
     if chat.max_tokens is not None:
         _limit(body, chat.max_tokens)

@@ -22,6 +22,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.failed_endings import failed_ending, is_failure
 from providers.gemini.answer import (
     error_in,
     finish_reason,
@@ -113,6 +114,8 @@ class GeminiStream:
             error := nothing_said(self._provider, [reason], self._usage)
         ):
             raise error
+        if len(self._candidates) == 1 and is_failure(reason, called=state.calls > 0):
+            raise failed_ending(self._provider, reason, self._usage)
         state.ended = True
         yield Finished(finish_reason(reason, calls=state.calls > 0), choice)
 

@@ -17,6 +17,7 @@ from providers.charges import COST_HEADER, cost_in_headers, with_tier
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.errors import (
+    AnswerFailed,
     ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
@@ -254,7 +255,9 @@ class WireClient(JsonClient, ABC):
                 try:
                     read = self._feed(reader, name, data)
                 except ProviderError as error:
-                    if relays and not self.holds_key(text.encode("utf-8", "replace")):
+                    # A message that only ends the answer reports nothing that clients look for.
+                    reports = not isinstance(error, (AnswerFailed, EmptyCompletion))
+                    if relays and reports and not self.holds_key(text.encode("utf-8", "replace")):
                         error.event = data
                     if error.usage is not None:
                         # What was written until then is charged.

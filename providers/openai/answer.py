@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from providers.chat import Text, Thinking, ToolCall
@@ -18,7 +19,9 @@ from providers.errors import (
     ProviderError,
     error_for_status,
 )
+from providers.failed_endings import failed_ending, is_failure
 from providers.openai.repair import as_calls, meaning_of, new_call_id
+from providers.openai.searches import searches_in, shows_results
 from providers.tool_names import ToolNames
 from providers.usage import read_usage
 from providers.usage_estimates import complete_usage
@@ -92,14 +95,25 @@ def read_completion(
     choices = body.get("choices")
     if not choices and body.get("error"):
         # Routers report an upstream failure in a response with status 200.
-        raise upstream_error(provider, body["error"])
+        failed = upstream_error(provider, body["error"])
+        failed.usage = read_usage(body)
+        raise failed
     if "choices" not in body or not isinstance(choices or [], list):
         raise MalformedResponse(provider, "returned an answer that does not follow its protocol")
     usage = plain_usage(body) or read_usage(body)
     if not choices:
         raise EmptyCompletion(provider, "returned no choices", usage=usage)
     names = CallNames(request, relayed=relayed)
-    read = tuple(_choice(provider, choice, names) for choice in choices)
+    try:
+        read = tuple(_choice(provider, choice, names) for choice in choices)
+    except ProviderError as error:
+        error.usage = usage
+        raise
+    parts = read[0].parts
+    if "web_search" in body or len(parts) != 1 or type(parts[0]) is not Text:
+        usage = _with_searches(usage, body)
+    if read[0].finish_reason == "other":
+        _must_not_have_failed(provider, request, choices, read, usage)
     if request.chat.chosen and all(map(is_empty, read)):
         raise EmptyCompletion(provider, "returned an empty answer", usage=usage)
     response_id = body.get("id")
@@ -111,6 +125,31 @@ def read_completion(
         response_id=response_id if isinstance(response_id, str) else None,
         extra=about_the_answer(body),
     )
+
+
+def _with_searches(usage: Usage | None, body: Mapping[str, Any]) -> Usage | None:
+    """Return ``usage`` with the searches that the answer shows, where it does not count them."""
+    if usage is None or usage.web_searches:
+        return usage
+    messages = [choice.get("message") for choice in body["choices"] if isinstance(choice, dict)]
+    count = sum(searches_in(message) for message in messages if isinstance(message, dict))
+    count = count or int(shows_results(body))
+    return replace(usage, web_searches=count) if count else usage
+
+
+def _must_not_have_failed(
+    provider: str,
+    request: CompletionRequest,
+    choices: list[dict[str, Any]],
+    read: tuple[Choice, ...],
+    usage: Usage | None,
+) -> None:
+    """Raise the error of choices that all ended in one, though some words may have arrived."""
+    reasons = [choice.get("finish_reason") for choice in choices]
+    ends = zip(reasons, read, strict=True)
+    if all(is_failure(reason, called=bool(choice.tool_calls)) for reason, choice in ends):
+        usage = complete_usage(usage, request.chat, read)
+        raise failed_ending(provider, str(reasons[0]), usage)
 
 
 def is_empty(choice: Choice) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from providers import features
 from providers.chat import Chat
 from providers.completion import CompletionRequest
+from providers.open_calls import with_tool_messages
 from providers.openai.dialect import SERVER, Dialect
 from providers.openai.reasoning import needs_reasoning, reasoning_fields
 from providers.openai.request import most_stops, named_and_limited, spell
@@ -50,6 +51,8 @@ def relayed_payload(
     assert chat.source is not None
     body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
     if chat.chosen:
+        if len(chat.messages) > 1:
+            body["messages"] = with_tool_messages(body["messages"])
         _adapt(body, chat, request.model, has - request.lacks, dialect)
     if not dialect.developer_role:
         body["messages"] = [_as_system(message) for message in body["messages"]]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from providers.completion import FinishReason
+from providers.failed_endings import is_failure
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -35,6 +36,7 @@ FINISH: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "safety": "content_filter",
     "error_toxic": "content_filter",
+    "error_limit": "length",
     "refusal": "content_filter",
     "sensitive": "content_filter",
 }
@@ -116,12 +118,15 @@ def _repair_choice(choice: dict[str, Any], position: int) -> bool:
 def fitting_finish(reason: Any, message: dict[str, Any]) -> str | None:
     """Return this API's word for ``reason`` that agrees with what is in ``message``.
 
-    A word that no API is known to use stays as it is, unless tools are called.
+    A word that no API is known to use stays as it is, unless tools are called; that of a failure
+    always does.
     """
     if reason is not None and not isinstance(reason, str):
         reason = "stop"
     calls, legacy = message.get("tool_calls"), message.get("function_call")
     meaning = meaning_of(reason)
+    if meaning == "other" and is_failure(reason, called=bool(calls or legacy)):
+        return reason
     if (calls or legacy) and meaning in {"stop", "other", "tool_calls"}:
         return "tool_calls" if calls else "function_call"
     if meaning == "tool_calls":

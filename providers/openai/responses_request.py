@@ -11,6 +11,7 @@ from typing import Any
 from providers import features
 from providers.chat import SEAL_MARK
 from providers.completion import CompletionRequest
+from providers.open_calls import with_outputs
 
 _FIELDS_NOT_SENT = frozenset({"model", "optimizer", "stream"})
 _DROPPED_IF_LACKED = {
@@ -32,6 +33,8 @@ def responses_payload(request: CompletionRequest) -> dict[str, Any]:
     if chat.max_tokens is not None:
         body["max_output_tokens"] = chat.max_tokens
     if chat.chosen:
+        if len(chat.messages) > 1 and isinstance(body.get("input"), list):
+            body["input"] = with_outputs(body["input"])
         for name, feature in _DROPPED_IF_LACKED.items():
             if feature in request.lacks:
                 body.pop(name, None)

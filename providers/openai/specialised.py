@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from providers.completion import Usage
-from providers.errors import EmptyCompletion, ProviderError
+from providers.errors import EmptyCompletion, ProviderError, error_for_status
 from providers.http.error_answer import call_failed
 from providers.http.json_client import as_json
 from providers.http.streaming import json_messages
@@ -48,6 +48,13 @@ _AUDIO = {
 }  # fmt: skip
 _JSON = "application/json"
 _PLAIN = frozenset({"", "json", "text"})
+# https://developers.openai.com/api/docs/guides/image-generation: what an image may not show.
+_OF_THE_REQUEST = frozenset(
+    {
+        "moderation_blocked", "content_policy_violation", "invalid_request_error",
+        "image_generation_user_error",
+    }
+)  # fmt: skip
 _TEXT_OF_MODEL = "text/plain; charset=utf-8"
 
 
@@ -99,10 +106,14 @@ class SpecialisedClient(WireClient):
     def _reported(self, report: dict[str, Any], usage: Usage) -> ProviderError:
         """Return the error that an answer with status 200 reports, with what it says was used."""
         # Some events have the error's fields themselves.
-        error = upstream_error(self.name, report.get("error") or report)
+        reported = report.get("error") or report
+        error = upstream_error(self.name, reported)
+        if _is_of_the_request(reported):
+            error = error_for_status(self.name, 400)
         error.usage = None if usage.unreported and usage.reported_cost is None else usage
         if not self.holds_key(as_json(report)):
-            error.event = report
+            error.event, error.wire = report, self.wire
+            error.body = {"error": reported}
         return error
 
     def _specialised_path(self, model: str, request: SpecialisedRequest) -> str:
@@ -268,6 +279,12 @@ def _is_error(name: str, event: Mapping[str, Any]) -> bool:
     kind = event.get("type")
     failed = isinstance(kind, str) and (kind == "error" or kind.endswith(".failed"))
     return failed or name == "error" or bool(event.get("error"))
+
+
+def _is_of_the_request(reported: Any) -> bool:
+    """Return whether an error says that the request, and no failure, is the reason."""
+    fields = reported if isinstance(reported, dict) else {}
+    return any(str(fields.get(name)) in _OF_THE_REQUEST for name in ("code", "type"))
 
 
 def _is_json(media_type: str) -> bool:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from providers.completion import CompletionRequest
-from providers.errors import EmptyCompletion, MalformedResponse
+from providers.completion import CompletionRequest, Usage
+from providers.errors import EmptyCompletion, MalformedResponse, ProviderError
 from providers.events import (
     Event,
     Finished,
@@ -24,6 +24,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.failed_endings import failed_ending, is_failure
 from providers.openai.answer import (
     CallNames,
     about_the_answer,
@@ -44,6 +45,7 @@ from providers.openai.repair import (
     repair_content,
     says_nothing,
 )
+from providers.openai.searches import KIMI_SEARCH, searches_in, shows_results
 from providers.usage import UsageOfStream, read_usage
 
 # The arguments of a call of a freeform tool whose input is empty.
@@ -82,6 +84,8 @@ class OpenAIStream:
         self._started = False
         self._choices: dict[int, _ChoiceSoFar] = {}
         self._done = False
+        self._failed = ""
+        self._searches = 0
         self.repaired = False
         self._usage = UsageOfStream()
 
@@ -99,10 +103,12 @@ class OpenAIStream:
         """
         self.repaired = False
         if chunk is None:
+            if self._failed:
+                raise failed_ending(self._provider, self._failed, None)
             yield from self._end()
             return
         if chunk.get("error"):
-            raise upstream_error(self._provider, chunk["error"])
+            raise self._upstream_error(chunk["error"], chunk)
         if not self._started:
             self._started = True
             response_id = chunk.get("id")
@@ -112,8 +118,24 @@ class OpenAIStream:
         for choice in self._choices_of(chunk):
             if isinstance(choice, dict):
                 yield from self._choice(choice, chunk)
-        if usage := self._usage.add(chunk):
+        if usage := self._usage_in(chunk):
+            if self._failed:
+                raise failed_ending(self._provider, self._failed, usage)
             yield UsageReported(usage)
+
+    def _usage_in(self, chunk: dict[str, Any]) -> Usage | None:
+        """Return the usage so far if ``chunk`` reports it, with the searches that were shown."""
+        if "web_search" in chunk and shows_results(chunk):
+            self._searches = self._searches or 1
+        usage = self._usage.add(chunk)
+        if usage is None or not self._searches or usage.web_searches:
+            return usage
+        return replace(usage, web_searches=self._searches)
+
+    def _upstream_error(self, reported: Any, chunk: dict[str, Any]) -> ProviderError:
+        error = upstream_error(self._provider, reported)
+        error.usage = self._usage.add(chunk)
+        return error
 
     def _choices_of(self, chunk: dict[str, Any]) -> list[Any]:
         """Return the choices of a chunk; the one with the usage has none."""
@@ -135,7 +157,7 @@ class OpenAIStream:
 
     def _choice(self, choice: dict[str, Any], chunk: dict[str, Any]) -> Iterator[Event]:
         if choice.get("error"):
-            raise upstream_error(self._provider, choice["error"])
+            raise self._upstream_error(choice["error"], chunk)
         index = choice.get("index")
         if type(index) is not int:
             index, self.repaired = 0, True
@@ -160,7 +182,6 @@ class OpenAIStream:
         if choice.get("finish_reason") == "":
             choice["finish_reason"], self.repaired = None, True
         if choice.get("finish_reason") and not known.finished:
-            known.finished = True
             yield from self._finish(index, known, choice, chunk)
 
     def _delta(
@@ -183,6 +204,7 @@ class OpenAIStream:
         if isinstance(delta.get("function_call"), dict):
             yield from self._legacy_call(index, known, delta["function_call"])
         if fields := unknown_fields(delta):
+            self._searches += searches_in(fields)
             yield OpaqueBlock("openai", fields, index)
 
     def _call(self, choice: int, known: _ChoiceSoFar, call: dict[str, Any]) -> Iterator[Event]:
@@ -222,6 +244,7 @@ class OpenAIStream:
             name, freeform = self._names.of(name)
         if not isinstance(call.get("type"), str):
             call["type"], self.repaired = "function", True
+        self._searches += name == KIMI_SEARCH
         yield ToolCallStarted(position, call["id"], name, signature_of(call), choice, freeform)
 
     def _legacy_call(
@@ -240,13 +263,19 @@ class OpenAIStream:
     def _finish(
         self, index: int, known: _ChoiceSoFar, choice: dict[str, Any], chunk: dict[str, Any]
     ) -> Iterator[Event]:
+        reason = choice["finish_reason"]
+        alone = meaning_of(reason) == "other" and len(self._choices) == 1
+        if alone and is_failure(reason, called=bool(known.calls)):
+            # The usage comes in a later message, or with the end.
+            self._failed = reason
+            return
+        known.finished = True
         for position, call in enumerate(known.calls):
             if call.ending:
                 yield ToolArguments(position, call.ending, index)
                 if call.ending == "{}":
                     self._complete_arguments(known, choice["delta"], position)
         seen = "function_call" if known.legacy else "tool_calls"
-        reason = choice["finish_reason"]
         fitting = fitting_finish(reason, {seen: known.calls})
         if fitting != reason:
             choice["finish_reason"], self.repaired = fitting, True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from optimizer.api.anthropic.answer import usage_body
+from optimizer.api.anthropic.answer import stop_reason, usage_body
 from optimizer.api.compat.relay import RelayRules
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.domain.result import CompletionResult
@@ -47,6 +47,22 @@ class MessageRelayRules(RelayRules):
             return body
         return {**body, "usage": usage_body(result.completion.usage)}
 
+    def missing_ending(
+        self, endings: Sequence[Relayed], result: CompletionResult
+    ) -> Mapping[str, Any] | None:
+        """Return the event that says why the answer ended, where the provider did not."""
+        if any(map(_has_stop_reason, endings)):
+            return None
+        choice = result.completion.choices[0]
+        reason = stop_reason(
+            None, choice.finish_reason, choice.stop_sequence, called=bool(choice.tool_calls)
+        )
+        return {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": choice.stop_sequence},
+            "usage": usage_body(result.completion.usage),
+        }
+
     def summarized(
         self, data: Mapping[str, Any], result: CompletionResult
     ) -> Mapping[str, Any] | None:
@@ -55,3 +71,8 @@ class MessageRelayRules(RelayRules):
             return None
         usage = data.get("usage") or usage_body(result.completion.usage)
         return {**data, "usage": usage, "optimizer": stream_summary(result)}
+
+
+def _has_stop_reason(event: Relayed) -> bool:
+    delta = event.data.get("delta") if event.data else None
+    return isinstance(delta, Mapping) and bool(delta.get("stop_reason"))

@@ -96,7 +96,8 @@ class RelayEncoder:
         messages: list[bytes] = []
         endings = self._endings
         if (missing := self._rules.missing_ending(endings, result)) is not None:
-            endings = [Relayed("", as_json(missing).decode(), missing), *endings]
+            name = missing.get("type") or ""
+            endings = [Relayed(name, as_json(missing).decode(), missing), *endings]
         for event in reversed(endings):
             with_summary = self._with_summary(event, summary)
             if with_summary is not None:

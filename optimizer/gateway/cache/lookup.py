@@ -11,6 +11,8 @@ from optimizer.domain.levers import LeverTrial
 from optimizer.domain.result import CompletionResult, NotCached
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.policies.levers import ActiveLevers
+from providers.known_models import KnownModels
+from routing.rules import NO_EFFECT, Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,10 @@ class AnswerCache:
         exact: CacheReader | None,
         semantic: SemanticCache | None = None,
         levers: ActiveLevers | None = None,
+        models: KnownModels | None = None,
     ) -> None:
         self._levers = levers
+        self._models = models
         self._exact = exact
         self._semantic = semantic
         self.on = exact is not None
@@ -100,17 +104,21 @@ class AnswerCache:
         cost = entry.original_cost
         return CacheHit(entry, likeness, levers.draw(lever, analyzed.request, expected=cost))
 
-    @staticmethod
     async def _live(
-        cache: CacheReader, analyzed: AnalyzedRequest, key: str
+        self, cache: CacheReader, analyzed: AnalyzedRequest, key: str
     ) -> CachedResponse | None:
         """Return the entry under ``key`` if it is fresh enough and no rule forbids its model."""
         entry = await cache.find(key)
-        if (
-            entry is None
-            or analyzed.effect.exclusion_reason(entry.provider, entry.model) is not None
-        ):
+        if entry is None or self._is_excluded(entry, analyzed.effect):
             return None
         max_age = analyzed.request.cache.max_age
         age = (analyzed.request.asked_at - entry.created_at).total_seconds()
         return entry if max_age is None or age <= max_age else None
+
+    def _is_excluded(self, entry: CachedResponse, effect: Effect) -> bool:
+        """Return whether rules exclude the entry's model, or the one that it is a snapshot of."""
+        if effect is NO_EFFECT:
+            return False
+        ref = (entry.provider, entry.model)
+        dated = "" if self._models is None else self._models.snapshot_of(*ref)
+        return effect.exclusion_reason(*ref, dated) is not None

@@ -26,6 +26,7 @@ from providers.completion import Choice, Completion
 from providers.errors import ClientGone, ProviderError, error_for_status
 from providers.http.side_calls import SideCall
 from providers.http.transport import client_headers
+from providers.known_models import KnownModels
 from providers.large_json import write_large
 from providers.openai.client import OpenAIOwnProvider
 from providers.residency import NO_RESIDENCY
@@ -59,8 +60,10 @@ class OwnCalls:
         caller: ResilientCaller,
         accounting: Accounting,
         budgets: Budgets,
+        models: KnownModels,
         rules: ActiveRules | None = None,
     ) -> None:
+        self._models = models
         self._rules = rules
         self._caller = caller
         self._accounting = accounting
@@ -101,10 +104,11 @@ class OwnCalls:
         if not own:
             raise OtherWire(request.requested_model)
         allowed = request.client.models
-        own = [ref for ref in own if not allowed or names(allowed, *ref)]
+        dated = {ref: self._models.snapshot_of(*ref) for ref in own}
+        own = [ref for ref in own if not allowed or names(allowed, *ref, dated[ref])]
         if not own:
             raise NotAllowed(f"This API key does not allow the model '{request.requested_model}'.")
-        excluded = {str(ref): effect.exclusion_reason(*ref) for ref in own}
+        excluded = {str(ref): effect.exclusion_reason(*ref, dated[ref]) for ref in own}
         for ref in own:
             if not excluded[str(ref)]:
                 return ref

@@ -62,18 +62,6 @@ class AnswerRecording:
         )
         return await self.unfinished.record(call, recording)
 
-    async def failure(self, stream: SpecialisedStream, error: ProviderError) -> None:
-        """Record a stream that ended with an error before its first piece, at an unknown cost."""
-        attempt = Attempt(
-            stream.provider, stream.model, error.code, error.message, error.status,
-            member=stream.member,
-        )  # fmt: skip
-        attempts = [*self.attempts, attempt]
-        call = UnfinishedCall(
-            self.analyzed, self.started, attempts, self.decision, self.reservation
-        )
-        await self.unfinished.end(call, error, unpriced=True)
-
     def _settled(self, usage: Usage, model: ModelRef) -> Usage:
         """Return ``usage`` with an estimate of what is not reported and decides the cost."""
         rates = self.prices.rates(*model)
@@ -120,7 +108,7 @@ class RecordedStream:
                     else:
                         held = piece
             except ProviderError as error:
-                await self._fail(error)
+                await self._record(error.code)
                 raise
         await self._record()
         if held is not None:
@@ -135,14 +123,6 @@ class RecordedStream:
         await self.stream.pieces.aclose()
         await self.stream.close()
         await self._record(ClientGone.code)
-
-    async def _fail(self, error: ProviderError) -> None:
-        """Record the part that was delivered; where nothing was, a failure of unknown cost."""
-        if self._recording.first_piece is not None or error.usage is not None:
-            await self._record(error.code)
-        elif not self._ended:
-            self._ended = True
-            await self._recording.failure(self.stream, error)
 
     async def _record(self, cut_off: str = "") -> None:
         if self._ended:

@@ -31,6 +31,7 @@ from optimizer.policies.rules import ActiveRules
 from optimizer.shared.tasks import Background
 from providers.catalogue import ModelSpec
 from providers.chat import Chat
+from providers.errors import ProviderError
 from providers.pricing import PriceBook
 from providers.resilience import Attempt, ResilientCaller
 from providers.specialised.bounds import Used, most_used, usually_used
@@ -112,6 +113,7 @@ class SpecialisedService:
         chain = kept_within(self._caller, left_by_rules(allowed, analyzed.effect), residency)
         decision = named_decision(chain, analyzed.analysis, analyzed.effect)
         attempts: list[Attempt] = []
+        broken: list[ProviderError] = []
         reservation = None
         try:
             if client.tokens_per_minute is not None:
@@ -124,11 +126,13 @@ class SpecialisedService:
             authorize = reservation.authorize if reservation else None
             called = time.perf_counter()
             answer = await self._caller.perform(
-                chain, request, attempts, authorize, client.tenant, residency
+                chain, request, attempts, authorize, client.tenant, residency, broken
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
-            raise await self._unfinished.end(call, error) from None
+            # Nobody knows how much of an answer was made that did not come.
+            unpriced = any(failure.usage is None for failure in broken)
+            raise await self._unfinished.end(call, error, unpriced=unpriced) from None
         recording = AnswerRecording(
             self._accounting,
             self._unfinished,

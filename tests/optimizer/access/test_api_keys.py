@@ -147,6 +147,26 @@ class TestWithAKey:
             assert response.status_code == 401
             assert secret[:-1] not in response.text
 
+    @pytest.mark.parametrize("nothing", ["", " ", "Bearer", "Bearer ", "bearer   "])
+    async def test_an_empty_header_leaves_the_key_of_another_one(
+        self, client: httpx.AsyncClient, nothing: str
+    ) -> None:
+        secret = await make("one")
+        generate = "/v1beta/models/auto:generateContent"
+        calls = [("/v1/chat/completions", CHAT), ("/v1/messages", MESSAGE), (generate, CONTENTS)]
+        calls.append(("/v1/responses", {"model": "auto", "input": "What is 2 + 2?"}))
+        for path, body in calls:
+            for name in ("x-api-key", "x-goog-api-key") if path == generate else ("x-api-key",):
+                headers = [("authorization", nothing), ("x-api-key", ""), (name, secret)]
+                for ordered in (headers, headers[::-1]):
+                    answer = await client.post(path, json=body, headers=ordered)
+                    assert answer.status_code == 200, (path, ordered)
+            headers = [("x-api-key", " "), *bearer(secret).items()]
+            assert (await client.post(path, json=body, headers=headers)).status_code == 200
+            alone = await client.post(path, json=body, headers={"authorization": nothing})
+            assert alone.status_code == 401
+            assert "An API key is required" in alone.text
+
     async def test_clients_of_gemini_give_it_in_their_own_header(
         self, client: httpx.AsyncClient
     ) -> None:
@@ -183,6 +203,9 @@ class TestWithAKey:
             assert seen == [b"alt=sse"]
             await http.post(f"{path}?alt=%C2%BE%ff&key={secret}", json=CONTENTS)
             assert seen[1] == b"alt=%C2%BE%FF"
+            for headers in (bearer(""), bearer("  "), {"x-goog-api-key": ""}):
+                empty = await http.post(f"{path}?key={secret}&key=", json=CONTENTS, headers=headers)
+                assert empty.status_code == 200
             wrong = await http.post(f"{path}?key={secret}x", json=CONTENTS)
             assert wrong.status_code == 401
             other = await http.post(f"/v1/chat/completions?key={secret}", json=CHAT)

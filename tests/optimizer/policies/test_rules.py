@@ -250,3 +250,19 @@ def test_the_admin_writes_tries_and_shows_who_changed_what(
     admin_client.post(changes, delete)
     assert not RoutingRule.objects.exists()
     assert [c.who for c in RuleChange.objects.all()] == ["admin"] * 3
+
+
+async def test_a_rule_holds_for_the_cached_answers_of_a_model_s_snapshots(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    body = {
+        "model": "claude-haiku-4-5-20251001", "temperature": 0,
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    }  # fmt: skip
+    answers = [await client.post("/v1/chat/completions", json=body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert len(fakes["claude"].asked) == 1
+    await in_force(a_rule(model_names=["claude/claude-haiku-4-5"]))
+    refused = await client.post("/v1/chat/completions", json=body)
+    assert refused.status_code == 400
+    assert 'forbidden by the rule "no claude"' in refused.json()["error"]["message"]

@@ -224,3 +224,39 @@ def test_a_delta_without_a_type_is_what_its_field_says() -> None:
     completion = streamed([start, {"type": "content_block_delta", "index": 0, "delta": delta}])
     assert completion.text == "Hi"
     assert delta["type"] == "text_delta"
+
+
+@pytest.mark.parametrize("reason", ["error", "malformed_tool_use", "malformed_model_output"])
+def test_an_answer_that_ends_in_an_error_has_failed_and_is_charged(reason: str) -> None:
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+    text = {"type": "text", "text": "Half an ans"}
+    used = {"usage": {"input_tokens": 10, "output_tokens": 5}}
+    with pytest.raises(ProviderError) as whole:
+        read({**MESSAGE, **used, "content": [text], "stop_reason": reason})
+    start = {"type": "content_block_start", "index": 0, "content_block": text}
+    end = {"type": "message_delta", "delta": {"stop_reason": reason}}
+    with pytest.raises(ProviderError) as beside:
+        streamed([start, {**end, **used}])
+    with pytest.raises(ProviderError) as later:
+        streamed([start, end, {"type": "message_stop", **used}])
+    for caught in (whole, beside, later):
+        assert caught.value.usage is not None
+        assert (caught.value.usage.input_tokens, caught.value.usage.output_tokens) == (10, 5)
+        assert caught.value.maybe_charged
+
+
+@pytest.mark.parametrize("delta", [{}, {"stop_reason": None}, {"stop_reason": ""}])
+def test_calls_end_a_message_whose_reason_is_missing(delta: dict[str, Any]) -> None:
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    body = {**MESSAGE, "content": [dict(call)], "stop_reason": delta.get("stop_reason")}
+    assert mend_message(body)
+    assert body["stop_reason"] == "tool_use"
+    start = {"type": "content_block_start", "index": 0, "content_block": dict(call)}
+    stop = {"type": "content_block_stop", "index": 0}
+    end = {"type": "message_delta", "delta": dict(delta), "usage": {"output_tokens": 5}}
+    assert streamed([start, stop, end]).finish_reason == "tool_calls"
+    assert end["delta"] == {"stop_reason": "tool_use"}
+    # A report in the midst of a call says nothing of its end.
+    early = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 2}}
+    streamed([start, early, stop, {**end, "delta": {"stop_reason": "tool_use"}}])
+    assert early["delta"] == {}

@@ -118,9 +118,7 @@ def test_reasoning_and_its_signatures_are_kept_apart() -> None:
 @pytest.mark.parametrize(
     ("finish", "kind"),
     [
-        ("MALFORMED_FUNCTION_CALL", errors.EmptyCompletion),
-        ("UNEXPECTED_TOOL_CALL", errors.EmptyCompletion),
-        ("LANGUAGE", errors.EmptyCompletion),
+        ("LANGUAGE", errors.ContentBlocked),
         ("OTHER", errors.EmptyCompletion),
         ("SOMETHING_NEW", errors.EmptyCompletion),
         ("IMAGE_SAFETY", errors.ContentBlocked),
@@ -134,6 +132,27 @@ def test_an_ending_without_anything_usable_is_an_error_that_is_charged(
             read(answer(finish=finish))
         assert caught.value.usage is not None
         assert read(answer({"text": "partly"}, finish=finish)).text == "partly"
+
+
+@pytest.mark.parametrize(
+    "finish",
+    [
+        "MALFORMED_FUNCTION_CALL",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
+        "MALFORMED_RESPONSE",
+    ],
+)
+def test_a_call_that_is_lost_is_no_answer_though_words_came_before_it(finish: str) -> None:
+    # https://ai.google.dev/api/generate-content#FinishReason
+    for read in (whole, streamed):
+        for parts in ([], [{"text": "I will look."}]):
+            with pytest.raises(errors.EmptyCompletion) as caught:
+                read(answer(*parts, finish=finish))
+            assert caught.value.usage is not None
+        called = read(answer({"functionCall": {"name": "f"}}, finish=finish))
+        assert called.finish_reason == "tool_calls"
 
 
 def test_an_array_is_read_as_the_stream_that_it_is() -> None:

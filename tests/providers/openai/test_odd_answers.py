@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from providers.assembly import CompletionBuilder
 from providers.chat import Chat, Text, Thinking, Tool
 from providers.completion import Completion, CompletionRequest
-from providers.errors import EmptyCompletion, MalformedResponse, ProviderError
+from providers.errors import (
+    AnswerFailed,
+    EmptyCompletion,
+    MalformedResponse,
+    ProviderError,
+)
 from providers.http.wire import SHAPE_ERRORS
 from providers.openai.answer import read_completion
 from providers.openai.repair import repair_completion
@@ -277,7 +282,7 @@ def test_a_call_without_arguments_has_empty_ones(arguments: Any) -> None:
         ("max_tokens", "length", "length"),
         ("MAX_TOKENS", "length", "length"),
         ("sensitive", "content_filter", "content_filter"),
-        ("abort", "abort", "tool_calls"),
+        ("some_new_word", "some_new_word", "tool_calls"),
     ],
 )
 def test_an_ending_is_said_in_this_api_s_words(reason: str, said: str, called: str) -> None:
@@ -324,3 +329,58 @@ def test_choices_that_are_null_are_none() -> None:
     _, repaired = streamed(chunk({"content": "Hi"}), nothing, chunk({}, "stop"))
     assert nothing["choices"] == []
     assert repaired == [False, True, False]
+
+
+FAILED_ENDINGS = [
+    # https://openrouter.ai/docs/api/reference/errors-and-debugging, https://docs.mistral.ai/api/
+    ("error", AnswerFailed),
+    # https://docs.cohere.com/reference/chat
+    ("ERROR", AnswerFailed),
+    ("TIMEOUT", AnswerFailed),
+    # https://docs.z.ai/api-reference/llm/chat-completion
+    ("network_error", AnswerFailed),
+    # https://api-docs.deepseek.com/api/create-chat-completion
+    ("insufficient_system_resource", AnswerFailed),
+    # Google's server of this API: https://discuss.ai.google.dev/c/gemini-api
+    ("function_call_filter: MALFORMED_FUNCTION_CALL", EmptyCompletion),
+]
+
+
+@pytest.mark.parametrize(("reason", "kind"), FAILED_ENDINGS)
+@pytest.mark.parametrize("content", ["", "Half an ans"])
+def test_an_answer_that_ends_in_an_error_has_failed_and_is_charged(
+    reason: str, kind: type[ProviderError], content: str
+) -> None:
+    with pytest.raises(kind) as whole:
+        read(answer({"role": "assistant", "content": content}, reason), NAMED)
+    chunks = [chunk({"content": content}), chunk({}, reason)]
+    usage = {"id": "x", "choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+    with pytest.raises(kind) as later:
+        streamed(*chunks, usage, request=NAMED)
+    with pytest.raises(kind) as beside:
+        streamed(chunks[0], {**chunk({}, reason), "usage": usage["usage"]}, request=NAMED)
+    for caught in (whole, later, beside):
+        assert caught.value.usage is not None
+        assert (caught.value.usage.input_tokens, caught.value.usage.output_tokens) == (10, 5)
+        assert caught.value.maybe_charged
+    with pytest.raises(kind):
+        streamed(*chunks, request=NAMED)  # no usage at all
+
+
+def test_whole_calls_are_used_unless_the_answer_broke_off() -> None:
+    message = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    lost = read(answer(copy.deepcopy(message), "MALFORMED_FUNCTION_CALL"))
+    assert lost.finish_reason == "tool_calls"
+    with pytest.raises(AnswerFailed):
+        read(answer(copy.deepcopy(message), "error"))
+    with pytest.raises(AnswerFailed):
+        streamed(chunk({"tool_calls": [{"index": 0, **CALL}]}), chunk({}, "error"))
+
+
+def test_the_error_of_a_choice_is_charged_too() -> None:
+    body = answer({"role": "assistant", "content": ""}, "error")
+    body["choices"][0]["error"] = {"code": 502, "message": "Boom."}
+    with pytest.raises(ProviderError) as caught:
+        read(body)
+    assert caught.value.usage is not None
+    assert caught.value.usage.input_tokens == 10

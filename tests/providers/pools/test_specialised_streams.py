@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from providers.attempts import AllProvidersFailed
 from providers.errors import ProviderError
 from providers.http.transport import HttpClient
 from providers.resilience import ResiliencePolicy, ResilientCaller
@@ -51,13 +52,27 @@ async def test_a_member_s_stream_counts_by_how_it_ends(
     one = member("a", http, server.url)
     pool = pool_of(one, clock=time.monotonic)
     if failed:
-        with pytest.raises(ProviderError):
+        with pytest.raises((ProviderError, AllProvidersFailed)):
             await read(caller_of(pool), request())
     else:
         await read(caller_of(pool), request())
     (state,) = pool.states()
     assert (state.answered, state.failed, state.busy) == (answered, failed, 0)
     assert (state.spared > 0) is bool(failed)
+
+
+async def test_another_member_streams_where_the_first_fails_before_its_first_piece(
+    http: HttpClient, server: FakeProvider
+) -> None:
+    server.next(Reply(chunks=[FAILED], headers=EVENTS))
+    pool = pool_of(
+        member("a", http, server.url), member("b", http, server.url), clock=time.monotonic
+    )
+    assert await read(caller_of(pool), request()) == [DONE]
+    assert sorted((state.answered, state.failed, state.busy) for state in pool.states()) == [
+        (0, 1, 0),
+        (1, 0, 0),
+    ]
 
 
 async def test_a_stream_that_its_client_leaves_is_no_failure(
@@ -84,6 +99,6 @@ async def test_streams_that_end_in_errors_open_the_circuit(
     caller = ResilientCaller({"openai": client}, policy)
     for number in range(3):
         assert caller.circuit_state("openai") == "closed"
-        with pytest.raises(ProviderError):
+        with pytest.raises((ProviderError, AllProvidersFailed)):
             await read(caller, request(number))
     assert caller.circuit_state("openai") == "open"

@@ -239,3 +239,44 @@ async def test_compaction_is_openais_and_costs(
     assert refused.status_code == 400
     assert 'forbidden by the rule "no"' in refused.json()["error"]["message"]
     assert len(openai_fake.asked) == calls
+
+
+@pytest.mark.parametrize("path", ["/v1/responses/compact", "/v1/responses/input_tokens"])
+async def test_what_is_said_of_a_model_holds_for_its_snapshots(
+    client: httpx.AsyncClient, openai_fake: FakeProvider, path: str
+) -> None:
+    await forbid(f"openai/{OPENAI}")
+    body = {"model": f"{OPENAI}-2026-09-22", "input": "Hi"}
+    answer = await client.post(path, json=body)
+    assert not openai_fake.asked
+    if path.endswith("compact"):
+        assert answer.status_code == 400
+        assert 'forbidden by the rule "no"' in answer.json()["error"]["message"]
+    else:  # it is estimated
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1beta/models/{}:countTokens"])
+async def test_a_forbidden_model_s_snapshot_counts_no_tokens(
+    client: httpx.AsyncClient, claude_fake: FakeProvider, path: str
+) -> None:
+    await forbid(f"claude/{CLAUDE}")
+    snapshot = f"{CLAUDE}-20260901"
+    body: dict[str, Any] = {
+        "model": snapshot, "messages": [{"role": "user", "content": "Hi"}],
+    }  # fmt: skip
+    if "countTokens" in path:
+        body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    answer = await client.post(path.format(snapshot), json=body)
+    assert answer.status_code == 200, answer.text
+    assert not claude_fake.asked
+
+
+async def test_a_key_of_a_model_compacts_with_its_snapshots(
+    client: httpx.AsyncClient, openai_answers: Answers
+) -> None:
+    openai_answers["POST", "/responses/compact"] = {"id": "resp_c", "output": [], "usage": {}}
+    headers = await key_of("team", model_names=[OPENAI])
+    body = {"model": f"{OPENAI}-2026-09-22", "input": "Hi"}
+    answer = await client.post("/v1/responses/compact", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text

@@ -48,6 +48,18 @@ kind = "image"
 provider = "xai"
 id = "grok-imagine-image"
 price = { images = "20", "images/2k" = "70" }
+
+[[models]]
+kind = "image"
+provider = "openai"
+id = "shared-image"
+price = { images = "10" }
+
+[[models]]
+kind = "image"
+provider = "xai"
+id = "shared-image"
+price = { images = "10" }
 """
 
 

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from analytics.models import RequestRecord
+from analytics.models import BudgetHold, RequestRecord
 from optimizer.domain.identifiers import new_request_id
 from optimizer.domain.options import RequestOptions
 from optimizer.gateway.specialised.recorded_answers import RecordedStream
@@ -22,6 +22,9 @@ from tests.optimizer.api.compat.specialised.conftest import IMAGE, IMAGE_COST, S
 from tests.patience import eventually
 
 ERROR = {"type": "server_error", "code": "server_error", "message": "The drawing failed."}
+# A model of two providers, at USD 10 for a thousand images.
+SHARED = {"model": "shared-image", "prompt": "A lighthouse"}
+SHARED_COST = Decimal("0.01")
 PARTIAL = {"type": "image_generation.partial_image", "b64_json": PNG, "partial_image_index": 0}
 
 
@@ -70,7 +73,8 @@ async def test_an_error_in_a_stream_of_status_200_is_a_failure_of_unknown_cost(
 ) -> None:
     fake.next(Reply(chunks=[f"data: {json.dumps(event)}\n\n".encode()]))
     answer = await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
-    assert answer.text.count("The drawing failed.") == 1
+    assert answer.status_code == 503
+    assert "internal failure" in answer.json()["error"]["message"]
     record = await record_of("images/generations")
     assert (record.status, record.cost, record.price_basis) == ("error", None, "unknown")
     assert record.error_code == "provider_unavailable"
@@ -84,7 +88,39 @@ async def test_an_error_that_says_what_was_used_costs_that(
     fake.next(Reply(chunks=[f"event: error\ndata: {json.dumps(event)}\n\n".encode()]))
     await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
     record = await record_of("images/generations")
-    assert (record.status, record.cost) == ("partial", IMAGE_COST)
+    assert (record.status, record.cost, record.failed_cost) == ("error", IMAGE_COST, IMAGE_COST)
+
+
+async def test_an_image_that_may_not_be_drawn_is_the_client_s_error_in_the_provider_s_words(
+    http: httpx.AsyncClient, fake: FakeProvider
+) -> None:
+    # https://developers.openai.com/api/docs/guides/image-generation
+    error = {"type": "image_generation_user_error", "code": "moderation_blocked", "message": "No."}
+    fake.next(Reply(chunks=[f"data: {json.dumps({'type': 'error', 'error': error})}\n\n".encode()]))
+    answer = await http.post("/v1/images/generations", json={**IMAGE, "stream": True})
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+@pytest.mark.parametrize("failure", ["error", "nothing", "connection"])
+async def test_a_stream_that_fails_before_its_first_piece_is_another_provider_s(
+    http: httpx.AsyncClient, fake: FakeProvider, failure: str
+) -> None:
+    event = {"type": "error", "error": ERROR}
+    chunks = [f"data: {json.dumps(event)}\n\n".encode()] if failure == "error" else []
+    fake.next(Reply(chunks=chunks, drop=failure == "connection"))
+    async with http.stream(
+        "POST", "/v1/images/generations", json={**SHARED, "stream": True}
+    ) as got:
+        assert got.status_code == 200
+        text = (await got.aread()).decode()
+    assert text.count("image_generation.completed") == 2  # the event's name, and its type
+    assert "The drawing failed." not in text
+    record = await record_of("images/generations")
+    (attempt,) = record.attempts
+    assert record.status == "ok"
+    assert {attempt["provider"], record.provider} == {"openai", "xai"}
+    assert record.cost == record.failed_cost + SHARED_COST
+    assert not await BudgetHold.objects.aexists()
 
 
 async def test_an_error_after_a_part_of_the_answer_leaves_a_partial_record(

@@ -1,0 +1,37 @@
+"""Count the searches that a chat completion shows, where its usage does not count them.
+
+- Kimi calls ``$web_search``, and each call has a fee: https://platform.kimi.ai/docs/pricing/tools
+- Groq lists what it ran in ``executed_tools``: https://console.groq.com/docs/compound
+- Z.ai gives the results in ``web_search``: https://docs.z.ai/guides/tools/web-search
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KIMI_SEARCH = "$web_search"
+
+
+def searches_in(message: Mapping[str, Any]) -> int:
+    """Return how many searches a message, or a delta, shows."""
+    return _calls_of_kimi(message.get("tool_calls")) + _run_by_groq(message.get("executed_tools"))
+
+
+def shows_results(body: Mapping[str, Any]) -> bool:
+    """Return whether an answer, or a chunk, has the results of a search."""
+    return bool(body.get("web_search")) and isinstance(body["web_search"], list)
+
+
+def _calls_of_kimi(calls: Any) -> int:
+    functions = (call.get("function") for call in _dicts(calls))
+    return sum(isinstance(f, dict) and f.get("name") == KIMI_SEARCH for f in functions)
+
+
+def _run_by_groq(tools: Any) -> int:
+    return sum("search" in str(tool.get("type")) for tool in _dicts(tools))
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    items = value if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, dict)]
