@@ -13,6 +13,7 @@ from typing import Any
 
 from optimizer.api.anthropic.reasoning import ThoughtReader
 from optimizer.api.http.body_reader import BodyReader, InvalidField
+from providers.attachments import attached
 from providers.chat import (
     CacheMark,
     File,
@@ -128,7 +129,7 @@ class TurnReader:
         media_type = source.text("media_type", "application/pdf")
         if kind == "base64":
             data = source.text("data", required=True)
-            yield File(media_type, data=data, name=name, cache=cache)
+            yield attached(media_type, data, name=name, cache=cache)
         elif kind == "text":
             text = source.text("data", required=True)
             yield File("text/plain", text=text, name=name, cache=cache)
@@ -197,7 +198,7 @@ def _image(block: BodyReader) -> Part:
     kind = source.text("type", required=True)
     if kind == "base64":
         data = source.text("data", required=True)
-        return Image(source.text("media_type", required=True), data, cache=cache)
+        return attached(source.text("media_type", required=True), data, cache=cache)
     if kind == "url":
         return Image(url=source.text("url", required=True), cache=cache)
     if kind == "file":
