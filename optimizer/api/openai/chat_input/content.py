@@ -6,6 +6,7 @@ URL, https://openrouter.ai/docs/features/multimodal/overview
 
 from __future__ import annotations
 
+import json
 import mimetypes
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -26,6 +27,9 @@ def read_content(message: BodyReader) -> list[Part]:
     value = message.raw("content")
     if isinstance(value, str):
         parts: list[Part] = [Text(value)]
+    elif isinstance(value, dict) and "type" not in value and "text" not in value:
+        # A tool's result that the client did not write as JSON text.
+        parts = [Text(json.dumps(value, ensure_ascii=False))]
     elif isinstance(value, dict):
         parts = list(_part(BodyReader(value, message.place("content"))))
     elif value is None or isinstance(value, list):

@@ -5,6 +5,7 @@ Format: https://platform.openai.com/docs/api-reference/responses/create#response
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -138,7 +139,9 @@ def _result(item: BodyReader) -> ToolResult:
     content: list[Text | Image | File] = []
     output = item.raw("output")
     if isinstance(output, dict):
-        content.append(Text(str(output.get("content", output.get("output", output)))))
+        inner = output.get("content", output.get("output", output))
+        text = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+        content.append(Text(text))
     else:
         content.extend(
             part if isinstance(part, (Text, Image, File)) else Text("")
