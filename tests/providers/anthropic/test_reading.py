@@ -224,3 +224,25 @@ def test_a_delta_without_a_type_is_what_its_field_says() -> None:
     completion = streamed([start, {"type": "content_block_delta", "index": 0, "delta": delta}])
     assert completion.text == "Hi"
     assert delta["type"] == "text_delta"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "arguments"),
+    [([], '{"a": 1}'), ([""], '{"a": 1}'), (['{"a"', ':1,"b":2}'], '{"a":1,"b":2}')],
+)
+def test_arguments_that_follow_replace_those_at_the_start(
+    pieces: list[str], arguments: str
+) -> None:
+    # As Anthropic's SDK does, which sets the input to what the deltas hold:
+    # https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/lib/streaming/_messages.py
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    completion = streamed(
+        [
+            {"type": "content_block_start", "index": 0, "content_block": call},
+            *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
+        ]
+    )
+    assert completion.choices[0].tool_calls == (ToolCall("t", "f", arguments),)
