@@ -105,10 +105,15 @@ class TurnReader:
     def _call(self, block: BodyReader) -> ToolCall:
         signature, author = self.thoughts.signature_of_call()
         arguments = block.raw("input")
+        if isinstance(arguments, str):
+            # JSON text, from clients that keep what they streamed: it is the arguments itself.
+            written = arguments
+        else:
+            written = json.dumps({} if arguments is None else arguments, ensure_ascii=False)
         return ToolCall(
             block.text("id", required=True),
             block.text("name", required=True),
-            json.dumps({} if arguments is None else arguments, ensure_ascii=False),
+            written,
             signature,
             author,
             cache=_cache(block),

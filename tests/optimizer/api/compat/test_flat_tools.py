@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from optimizer.api.anthropic.content import TurnReader
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.openai.chat_input.flat_tools import with_nested_tools
 from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.responses.input import InputReader
 from optimizer.api.openai.responses.tools import ResponseTools
-from providers.chat import Tool, ToolChoice, ToolResult
+from providers.chat import Tool, ToolCall, ToolChoice, ToolResult
 
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}}
 NESTED: dict[str, Any] = {
@@ -92,3 +93,11 @@ def test_a_result_that_is_an_object_is_json_text() -> None:
     (turn,) = reader.messages
     assert isinstance(turn.parts[0], ToolResult)
     assert turn.parts[0].text == '{"ok": true}'
+
+
+def test_an_input_that_is_json_text_is_not_written_as_json_once_more() -> None:
+    # https://github.com/VoltAgent/voltagent/issues/1336
+    call = {"type": "tool_use", "id": "t", "name": "read", "input": '{"a": 1}'}
+    turns = BodyReader({"messages": [{"role": "assistant", "content": [call]}]})
+    (turn,) = TurnReader().turns(turns)
+    assert turn.parts == (ToolCall("t", "read", '{"a": 1}'),)
