@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 _FIRST = 64
 """Characters of base64 that are read; 48 bytes hold every signature."""
@@ -17,6 +18,22 @@ _BINARY = (
     b"%PDF", b"PK\x03\x04", b"\x1f\x8b", b"RIFF", b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3",
     b"\xd0\xcf\x11\xe0", b"FORM", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"{\\rtf",
 )  # fmt: skip
+_TYPES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"%PDF": "application/pdf",
+}
+_TYPES_OF_BRANDS = {b"heic": "image/heic", b"heix": "image/heic", b"avif": "image/avif"}
+# Names that no provider takes, though clients use them.
+_USUAL_NAMES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "application/x-pdf": "application/pdf",
+}
+_DATA_URL = re.compile(r"\s*data:\s*([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
 _LEAST_RATE = 1_000
 _PLAIN_WAV = (1, 3)
 """Whole numbers and floating point, as ``WAVE_FORMAT_PCM`` and ``WAVE_FORMAT_IEEE_FLOAT``."""
@@ -60,11 +77,33 @@ def is_sound(data: str) -> bool:
 
 
 def of_data_url(url: str) -> tuple[str, str]:
-    """Return the media type and the base64 data of a ``data:`` URL; both empty for another."""
-    if not url.startswith("data:"):
+    """Return the media type and the base64 data of a ``data:`` URL; both empty for another.
+
+    The type is empty if the URL does not say it. Its words may be of either case and have spaces
+    around them: https://datatracker.ietf.org/doc/html/rfc2397
+    """
+    match = _DATA_URL.match(url, 0, 1_000)
+    if match is None or match[2].rpartition(";")[2].strip().lower() != "base64":
         return "", ""
-    head, _, data = url.removeprefix("data:").partition(",")
-    return head.partition(";")[0].lower(), data
+    return match[1].strip().lower(), url[match.end() :]
+
+
+def media_type_of(data: str, named: str) -> str:
+    """Return the media type of base64 ``data``: what its bytes are, else as it is ``named``.
+
+    Providers refuse images whose bytes are of another type than their name:
+    https://github.com/vybestack/llxprt-code/issues/2130
+    """
+    first = _first_bytes(data)
+    for beginning, media_type in _TYPES.items():
+        if first.startswith(beginning):
+            return media_type
+    if first.startswith(b"RIFF") and first[8:12] == b"WEBP":
+        return "image/webp"
+    if first[4:8] == b"ftyp" and first[8:12] in _TYPES_OF_BRANDS:
+        return _TYPES_OF_BRANDS[first[8:12]]
+    named = named.partition(";")[0].strip().lower()
+    return _USUAL_NAMES.get(named, named)
 
 
 def _first_bytes(data: str) -> bytes:

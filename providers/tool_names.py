@@ -15,6 +15,8 @@ from providers.chat import Chat, ToolCall
 
 _DIGEST_LENGTH = 8
 _ALLOWED = "a-zA-Z0-9_-"
+_PREFIX = re.compile(r"^\w+[.:]")
+"""What models put before a tool's name."""
 
 
 class ToolNames:
@@ -25,7 +27,7 @@ class ToolNames:
     with a letter or an underscore.
     """
 
-    __slots__ = ("_inner", "_outer")
+    __slots__ = ("_inner", "_known", "_outer")
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class ToolNames:
         letter_first: bool = False,
     ) -> None:
         self._outer: dict[str, str] = {}
+        self._known: Mapping[str, None] = {}
         self._inner: Mapping[str, str] = self._outer
         if len(chat.messages) == 1 and not (chat.tools or chat.tool_choice.name):
             return  # a question without tools: there are no names
@@ -44,7 +47,7 @@ class ToolNames:
             if letter_first
             else rf"[{allowed}]{{1,{most}}}"
         )
-        names = dict.fromkeys(_names(chat))
+        self._known = names = dict.fromkeys(_names(chat))
         for name in names:
             if not fits.fullmatch(name):
                 self._outer[name] = _fitted(name, most, allowed)
@@ -55,8 +58,17 @@ class ToolNames:
         return self._outer.get(name, name)
 
     def inner(self, name: str) -> str:
-        """Return the client's name for the ``name`` that the provider gave."""
-        return self._inner.get(name, name)
+        """Return the client's name for the ``name`` that the provider gave.
+
+        Gemini puts "default_api:" and the like before names
+        (https://github.com/mastra-ai/mastra/issues/12895).
+        """
+        inner = self._inner.get(name, name)
+        if inner in self._known:
+            return inner
+        rest = _PREFIX.sub("", name)
+        rest = self._inner.get(rest, rest)
+        return rest if rest in self._known else inner
 
     def __bool__(self) -> bool:
         """Whether any name differs."""

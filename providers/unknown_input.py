@@ -86,8 +86,9 @@ def _unknown_part(part: Body) -> str:
         media, content = of_data_url(data)
         return kind if stored or (data and not _is_bounded(media, content)) else ""
     if kind in _IMAGES_BY_URL:
-        media, content = of_data_url(_image_url(part))
-        return kind if media and not is_image(content) else ""
+        url = _image_url(part)
+        is_data = url[:10].lstrip().lower().startswith("data:")
+        return kind if is_data and not is_image(of_data_url(url)[1]) else ""
     source = mapping_of(part.get("source"))
     if source:
         if text_of(source.get("type")) in {"text", "content"}:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from analytics.access.keys import digest_of
 from analytics.ledger.write_health import RecordsUnavailable
@@ -18,6 +18,7 @@ from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import failure_of
 from optimizer.api.http.failure import Failure, Kind, retry_headers
 from optimizer.api.manage.scopes import MANAGE_PREFIX, manage_scope
+from optimizer.api.usual_paths import usual_path
 from optimizer.domain.client import ANONYMOUS
 from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.compressed_body import BodyRefused, decompressed
@@ -80,7 +81,8 @@ class Gatekeeper:
         """Pass the request on with its client and services set, or refuse it."""
         path = scope["path"] if scope["type"] == "http" else "/"
         place_of = _place_of if len(path) <= _LONGEST_KEPT else _place_of.__wrapped__
-        path, is_open, managed = place_of(path)
+        path, is_open, managed, usual = place_of(path)
+        scope = scope if not usual else _at(usual, scope)
         if is_open:
             await self._app(scope, receive, send)
             return
@@ -218,10 +220,20 @@ class Gatekeeper:
 
 
 @lru_cache(maxsize=1024)
-def _place_of(path: str) -> tuple[str, bool, bool]:
-    """Return a path without its prefix, whether it needs no key, and whether it manages."""
-    path = _OWN_PREFIX.sub("", path)
-    return path, _OPEN_PATHS.match(path) is not None, path.startswith(MANAGE_PREFIX)
+def _place_of(path: str) -> tuple[str, bool, bool, str]:
+    """Return a path without its prefix, whether it needs no key, and whether it manages.
+
+    The last value is the usual spelling of the whole path, if it is another.
+    """
+    usual = usual_path(path)
+    other = "" if usual == path else usual
+    path = _OWN_PREFIX.sub("", usual)
+    return path, _OPEN_PATHS.match(path) is not None, path.startswith(MANAGE_PREFIX), other
+
+
+def _at(path: str, scope: Scope) -> Scope:
+    """Return the scope of the same request at another path."""
+    return {**scope, "path": path, "raw_path": quote(path).encode()}
 
 
 def _scope_of(path: str) -> str:

@@ -61,9 +61,14 @@ _NO_NAMES = MessageCallNames()
 
 @dataclass(slots=True)
 class _Call:
-    """A call: its number among the calls, whether it has arguments yet, and whether it is whole."""
+    """A call: its number among the calls, whether it has arguments yet, and whether it is whole.
+
+    ``given`` are those that the block began with; what follows replaces them, as in Anthropic's
+    SDK: https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/lib/streaming/_messages.py
+    """
 
     number: int
+    given: str = "{}"
     has_arguments: bool = False
     whole: bool = False
 
@@ -203,8 +208,7 @@ class AnthropicStream:
         freeform = self._names.is_freeform(name)
         yield ToolCallStarted(call.number, text_of(block["id"]), name, freeform=freeform)
         if block["input"]:
-            call.has_arguments = True
-            yield ToolArguments(call.number, json.dumps(block["input"]))
+            call.given = json.dumps(block["input"])
 
     def _delta(self, index: int, delta: dict[str, Any]) -> Iterator[Event]:
         kind = self._kind_of_delta(delta)
@@ -264,11 +268,11 @@ class AnthropicStream:
             yield OpaqueBlock("anthropic", block)
 
     def _without_arguments(self, index: int) -> Iterator[Event]:
-        """Yield empty arguments for a call that has none, so that they are JSON."""
+        """Yield the arguments that a call began with, if none followed: they are JSON then."""
         call = self._calls.get(index)
         if call is not None and not call.has_arguments:
             call.has_arguments = True
-            yield ToolArguments(call.number, "{}")
+            yield ToolArguments(call.number, call.given)
 
     def _error(self, data: Mapping[str, Any]) -> ProviderError:
         status = _STATUS.get(text_of(_mapping(data.get("error")).get("type")))

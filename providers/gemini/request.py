@@ -42,6 +42,8 @@ def gemini_payload(
     if system and not contents:
         # Google rejects a request without a turn.
         contents, system = [{"role": "user", "parts": [{"text": system}]}], ""
+    elif not contents:
+        contents = [{"role": "user", "parts": [{"text": _NOTHING}]}]
     body: dict[str, Any] = {"contents": contents}
     if system:
         body["systemInstruction"] = {"parts": [{"text": system}]}
@@ -51,6 +53,7 @@ def gemini_payload(
     return body
 
 
+_NOTHING = "."
 # The generations whose tool results hold text alone.
 # https://ai.google.dev/gemini-api/docs/function-calling#multimodal
 _TWO = ("gemini-1", "gemini-2")

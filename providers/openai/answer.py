@@ -20,6 +20,7 @@ from providers.errors import (
     error_for_status,
 )
 from providers.failed_endings import failed_ending, is_failure
+from providers.openai.media_text import text_for_media
 from providers.openai.repair import as_calls, meaning_of, new_call_id
 from providers.openai.searches import searches_in, shows_results
 from providers.tool_names import ToolNames
@@ -67,12 +68,15 @@ _ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
 class CallNames:
     """The client's names of the tools, and which of them take plain text.
 
-    An answer on the client's own wire has the client's names already.
+    An answer on the client's own wire has the client's names already. ``for_own_api`` is whether
+    the client uses this API.
     """
 
-    __slots__ = ("_freeform", "_names")
+    __slots__ = ("_freeform", "_names", "for_own_api")
 
     def __init__(self, request: CompletionRequest, *, relayed: bool) -> None:
+        source = request.chat.source
+        self.for_own_api = relayed or (source is not None and source.wire == "openai")
         self._names = None if relayed else ToolNames(request.chat)
         tools = () if relayed else request.chat.tools
         self._freeform = {tool.name for tool in tools if tool.freeform}
@@ -184,6 +188,8 @@ def _parts(message: dict[str, Any], names: CallNames) -> Iterator[AnswerPart]:
     if isinstance(legacy, dict) and legacy.get("name"):
         yield ToolCall(new_call_id(), str(legacy["name"]), legacy.get("arguments") or "{}")
     if fields := unknown_fields(message):
+        if not names.for_own_api and (text := text_for_media(fields)):
+            yield Text(text)
         yield Opaque("openai", fields)
 
 

@@ -74,12 +74,13 @@ def repair_completion(body: dict[str, Any]) -> bool:
     choices = body.get("choices")
     if _needs_nothing(choices):
         return False
-    if isinstance(choices, dict):
+    alone = isinstance(choices, dict)
+    if alone:
         choices = body["choices"] = [choices]
     if not isinstance(choices, list):
         return False
     usable = [choice for choice in choices if isinstance(choice, dict)]
-    changed = len(usable) < len(choices)
+    changed = alone or len(usable) < len(choices)
     if changed:
         body["choices"] = usable
     for position, choice in enumerate(usable):
@@ -108,7 +109,7 @@ def _repair_choice(choice: dict[str, Any], position: int) -> bool:
         legacy["arguments"], changed = arguments_text(legacy.get("arguments")) or "{}", True
     reason = choice.get("finish_reason")
     fitting = fitting_finish(reason, message)
-    if fitting == "":
+    if not fitting:
         fitting = "stop"
     if fitting != reason:
         choice["finish_reason"], changed = fitting, True

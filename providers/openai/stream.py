@@ -5,9 +5,8 @@ Wire: https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from providers.completion import CompletionRequest, Usage
@@ -20,7 +19,6 @@ from providers.events import (
     Started,
     TextDelta,
     ThinkingDelta,
-    ToolArguments,
     ToolCallStarted,
     UsageReported,
 )
@@ -31,40 +29,26 @@ from providers.openai.answer import (
     details_of,
     read_logprobs,
     reasoning_of,
-    signature_of,
     unknown_fields,
     upstream_error,
 )
+from providers.openai.call_stream import StreamedCalls
+from providers.openai.media_text import text_for_media
 from providers.openai.repair import (
-    arguments_text,
     as_calls,
     fitting_finish,
     meaning_of,
-    new_call_id,
-    repair_call,
     repair_content,
-    says_nothing,
 )
 from providers.openai.searches import KIMI_SEARCH, searches_in, shows_results
 from providers.usage import UsageOfStream, read_usage
 
-# The arguments of a call of a freeform tool whose input is empty.
-_NO_INPUT = '{"input": ""}'
-
-
-@dataclass(slots=True)
-class _Call:
-    """A call so far. ``ending`` completes its arguments, if the model does not say more."""
-
-    index: int | None
-    id: str
-    ending: str = "{}"
+_NO_TOOLS: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class _ChoiceSoFar:
-    calls: list[_Call] = field(default_factory=list)
-    legacy: bool = False
+    calls: StreamedCalls | None = None
     empty: bool = True
     finished: bool = False
 
@@ -81,6 +65,8 @@ class OpenAIStream:
         self._provider = provider
         self._names = None if request is None or relayed else CallNames(request, relayed=False)
         self._chosen = request is not None and request.chat.chosen
+        tools = () if request is None else request.chat.tools
+        self._offered = frozenset([tool.name for tool in tools]) if tools else _NO_TOOLS
         self._started = False
         self._choices: dict[int, _ChoiceSoFar] = {}
         self._done = False
@@ -153,6 +139,8 @@ class OpenAIStream:
         for index, known in self._choices.items():
             if not known.finished:
                 known.finished = True
+                if known.calls is not None:
+                    yield from known.calls.finish({})
                 yield Finished("tool_calls" if known.calls else "other", index)
 
     def _choice(self, choice: dict[str, Any], chunk: dict[str, Any]) -> Iterator[Event]:
@@ -195,88 +183,53 @@ class OpenAIStream:
             yield TextDelta(delta.get("content") or "", index, logprobs)
         if delta.get("refusal"):
             yield RefusalDelta(delta["refusal"], index)
+        if delta.get("tool_calls") or isinstance(delta.get("function_call"), dict):
+            for event in self._called(self._calls_of(index, known), delta):
+                if type(event) is ToolCallStarted:
+                    self._searches += event.name == KIMI_SEARCH
+                yield event
+        if fields := unknown_fields(delta):
+            self._searches += searches_in(fields)
+            names = self._names
+            if names is not None and not names.for_own_api and (text := text_for_media(fields)):
+                yield TextDelta(text, index)
+            yield OpaqueBlock("openai", fields, index)
+
+    def _called(self, streamed: StreamedCalls, delta: dict[str, Any]) -> Iterator[Event]:
         if calls := delta.get("tool_calls"):
             if type(calls) is not list:
                 calls, self.repaired = [calls], True
                 delta["tool_calls"] = calls
             for call in as_calls(calls):
-                yield from self._call(index, known, call)
+                yield from streamed.feed(call)
         if isinstance(delta.get("function_call"), dict):
-            yield from self._legacy_call(index, known, delta["function_call"])
-        if fields := unknown_fields(delta):
-            self._searches += searches_in(fields)
-            yield OpaqueBlock("openai", fields, index)
+            yield from streamed.feed_legacy(delta["function_call"])
+        self.repaired |= streamed.repaired
 
-    def _call(self, choice: int, known: _ChoiceSoFar, call: dict[str, Any]) -> Iterator[Event]:
-        self.repaired |= repair_call(call)
-        custom = call.get("custom")
-        is_custom = isinstance(custom, dict)
-        function: dict[str, Any] = custom if is_custom else call.get("function") or {}  # type: ignore[assignment]
-        call_id = call.get("id") if isinstance(call.get("id"), str) else ""
-        number = call.get("index") if type(call.get("index")) is int else None
-        position = _call_position(known.calls, number, call_id or "", bool(function.get("name")))
-        started = position < len(known.calls)
-        if not started:
-            if not call_id or any(call_id == other.id for other in known.calls):
-                call["id"], self.repaired = new_call_id(), True
-            known.calls.append(_Call(number, call_id or "", _NO_INPUT if is_custom else "{}"))
-            yield from self._started_call(choice, position, call, function)
-        if number != position:
-            call["index"], self.repaired = position, True
-        pieces = function.get("input") if is_custom else function.get("arguments")
-        if not pieces:
-            return
-        state = known.calls[position]
-        if state.ending == "{}" and says_nothing(pieces):
-            function["arguments"], self.repaired = "", True
-            return
-        if is_custom:
-            beginning = '{"input": "' if state.ending == _NO_INPUT else ""
-            pieces = beginning + json.dumps(str(pieces), ensure_ascii=False)[1:-1]
-        state.ending = '"}' if is_custom else ""
-        yield ToolArguments(position, pieces, choice)
-
-    def _started_call(
-        self, choice: int, position: int, call: dict[str, Any], function: dict[str, Any]
-    ) -> Iterator[Event]:
-        name, freeform = function.get("name") or "", "custom" in call
-        if self._names is not None and not freeform:
-            name, freeform = self._names.of(name)
-        if not isinstance(call.get("type"), str):
-            call["type"], self.repaired = "function", True
-        self._searches += name == KIMI_SEARCH
-        yield ToolCallStarted(position, call["id"], name, signature_of(call), choice, freeform)
-
-    def _legacy_call(
-        self, choice: int, known: _ChoiceSoFar, call: dict[str, Any]
-    ) -> Iterator[Event]:
-        if call.get("arguments") is not None and type(call["arguments"]) is not str:
-            call["arguments"], self.repaired = arguments_text(call["arguments"]), True
-        if not known.calls:
-            known.legacy = True
-            known.calls.append(_Call(0, ""))
-            yield ToolCallStarted(0, new_call_id(), str(call.get("name") or ""), "", choice)
-        if call.get("arguments"):
-            known.calls[0].ending = ""
-            yield ToolArguments(0, call["arguments"], choice)
+    def _calls_of(self, index: int, known: _ChoiceSoFar) -> StreamedCalls:
+        if known.calls is None:
+            known.calls = StreamedCalls(index, self._names, self._offered)
+        known.calls.repaired = False
+        return known.calls
 
     def _finish(
         self, index: int, known: _ChoiceSoFar, choice: dict[str, Any], chunk: dict[str, Any]
     ) -> Iterator[Event]:
         reason = choice["finish_reason"]
+        calls = known.calls
         alone = meaning_of(reason) == "other" and len(self._choices) == 1
-        if alone and is_failure(reason, called=bool(known.calls)):
+        if alone and is_failure(reason, called=bool(calls)):
             # The usage comes in a later message, or with the end.
             self._failed = reason
             return
         known.finished = True
-        for position, call in enumerate(known.calls):
-            if call.ending:
-                yield ToolArguments(position, call.ending, index)
-                if call.ending == "{}":
-                    self._complete_arguments(known, choice["delta"], position)
-        seen = "function_call" if known.legacy else "tool_calls"
-        fitting = fitting_finish(reason, {seen: known.calls})
+        message: dict[str, Any] = {}
+        if calls is not None:
+            calls.repaired = False
+            yield from calls.finish(choice["delta"])
+            self.repaired |= calls.repaired
+            message["function_call" if calls.legacy else "tool_calls"] = bool(calls)
+        fitting = fitting_finish(reason, message)
         if fitting != reason:
             choice["finish_reason"], self.repaired = fitting, True
         meaning = meaning_of(fitting)
@@ -287,37 +240,6 @@ class OpenAIStream:
 
     def _is_empty(self) -> bool:
         return all(choice.empty for choice in self._choices.values())
-
-    def _complete_arguments(
-        self, known: _ChoiceSoFar, delta: dict[str, Any], position: int
-    ) -> None:
-        """Give a call without arguments empty ones, in the delta that ends the choice."""
-        self.repaired = True
-        if known.legacy:
-            delta["function_call"] = {**(delta.get("function_call") or {}), "arguments": "{}"}
-            return
-        pieces = delta["tool_calls"] = list(delta.get("tool_calls") or ())
-        for piece in pieces:
-            if isinstance(piece, dict) and piece.get("index") == position:
-                piece.setdefault("function", {})["arguments"] = "{}"
-                return
-        pieces.append({"index": position, "function": {"arguments": "{}"}})
-
-
-def _call_position(calls: list[_Call], index: int | None, call_id: str, named: bool) -> int:
-    """Return the index of the call that a delta continues; ``len(calls)`` for a new call.
-
-    Some servers do not number the calls, some give all of them the same number, and some the
-    same id; then the delta that has a name begins another call.
-    """
-    same = [at for at, known in enumerate(calls) if call_id and known.id == call_id]
-    if same:
-        exact = [at for at in same if index is None or calls[at].index in (None, index)]
-        return exact[-1] if exact else len(calls) if named else same[-1]
-    for at, known in reversed(list(enumerate(calls))):
-        if not (call_id and known.id) and (index is None or index == known.index):
-            return at
-    return len(calls)
 
 
 def _is_protocol(content: Any) -> bool:

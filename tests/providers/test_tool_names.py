@@ -68,3 +68,14 @@ def test_every_name_fits_and_comes_back(given_names: list[str]) -> None:
         outer = names.outer(name)
         assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", outer)
         assert names.inner(outer) == name
+
+
+def test_a_prefix_that_a_model_invents_is_taken_off() -> None:
+    # https://github.com/mastra-ai/mastra/issues/12895, https://github.com/tya5/reyn/issues/1989
+    names = ToolNames(chat_with("view", LONG, "a.b"))
+    assert names.inner("default_api:view") == names.inner("default_api.view") == "view"
+    assert names.inner("google:view") == "view"
+    assert names.inner(f"default_api.{names.outer(LONG)}") == LONG
+    assert names.inner(names.outer("a.b")) == "a.b"
+    assert names.inner("default_api.other") == "default_api.other"
+    assert ToolNames(Chat.of_prompt("Hello")).inner("a:b") == "a:b"

@@ -13,6 +13,7 @@ from typing import Any
 
 from optimizer.api.anthropic.reasoning import ThoughtReader
 from optimizer.api.http.body_reader import BodyReader, InvalidField
+from providers.attachments import attached
 from providers.chat import (
     CacheMark,
     File,
@@ -104,10 +105,15 @@ class TurnReader:
     def _call(self, block: BodyReader) -> ToolCall:
         signature, author = self.thoughts.signature_of_call()
         arguments = block.raw("input")
+        if isinstance(arguments, str):
+            # JSON text, from clients that keep what they streamed: it is the arguments itself.
+            written = arguments
+        else:
+            written = json.dumps({} if arguments is None else arguments, ensure_ascii=False)
         return ToolCall(
             block.text("id", required=True),
             block.text("name", required=True),
-            json.dumps({} if arguments is None else arguments, ensure_ascii=False),
+            written,
             signature,
             author,
             cache=_cache(block),
@@ -128,7 +134,7 @@ class TurnReader:
         media_type = source.text("media_type", "application/pdf")
         if kind == "base64":
             data = source.text("data", required=True)
-            yield File(media_type, data=data, name=name, cache=cache)
+            yield attached(media_type, data, name=name, cache=cache)
         elif kind == "text":
             text = source.text("data", required=True)
             yield File("text/plain", text=text, name=name, cache=cache)
@@ -197,7 +203,7 @@ def _image(block: BodyReader) -> Part:
     kind = source.text("type", required=True)
     if kind == "base64":
         data = source.text("data", required=True)
-        return Image(source.text("media_type", required=True), data, cache=cache)
+        return attached(source.text("media_type", required=True), data, cache=cache)
     if kind == "url":
         return Image(url=source.text("url", required=True), cache=cache)
     if kind == "file":

@@ -11,6 +11,7 @@ from typing import Any
 from optimizer.api.compat.extensions import read_request_options
 from optimizer.api.http.body_reader import BodyReader, is_number
 from optimizer.api.openai.chat_input.content import read_mark
+from optimizer.api.openai.chat_input.flat_tools import with_nested_tools
 from optimizer.api.openai.chat_input.messages import MessageReader
 from optimizer.api.openai.chat_input.reasoning import read_reasoning
 from optimizer.api.openai.chat_input.tools import read_all_tools
@@ -69,6 +70,9 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
     native_tools: tuple[str, ...] = ()
     choice = ToolChoice()
     if _HAS_TOOLS & body.keys():
+        nested = with_nested_tools(body)
+        if nested is not body:
+            body, fields = nested, BodyReader(nested)
         tools, choice, native_tools = read_all_tools(fields)
     output, native_output = read_response_format(fields)
     chat_fields: dict[str, Any] = {

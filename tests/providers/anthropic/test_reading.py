@@ -260,3 +260,25 @@ def test_calls_end_a_message_whose_reason_is_missing(delta: dict[str, Any]) -> N
     early = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 2}}
     streamed([start, early, stop, {**end, "delta": {"stop_reason": "tool_use"}}])
     assert early["delta"] == {}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "arguments"),
+    [([], '{"a": 1}'), ([""], '{"a": 1}'), (['{"a"', ':1,"b":2}'], '{"a":1,"b":2}')],
+)
+def test_arguments_that_follow_replace_those_at_the_start(
+    pieces: list[str], arguments: str
+) -> None:
+    # As Anthropic's SDK does, which sets the input to what the deltas hold:
+    # https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/lib/streaming/_messages.py
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    completion = streamed(
+        [
+            {"type": "content_block_start", "index": 0, "content_block": call},
+            *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
+        ]
+    )
+    assert completion.choices[0].tool_calls == (ToolCall("t", "f", arguments),)

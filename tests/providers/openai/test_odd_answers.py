@@ -20,6 +20,7 @@ from providers.errors import (
     MalformedResponse,
     ProviderError,
 )
+from providers.events import TextDelta
 from providers.http.wire import SHAPE_ERRORS
 from providers.openai.answer import read_completion
 from providers.openai.repair import repair_completion
@@ -384,3 +385,32 @@ def test_the_error_of_a_choice_is_charged_too() -> None:
         read(body)
     assert caught.value.usage is not None
     assert caught.value.usage.input_tokens == 10
+
+
+def test_one_choice_that_is_no_list_and_an_answer_without_an_ending_are_mended() -> None:
+    body = answer({"role": "assistant", "content": "Hi"}, None)
+    body["choices"] = body["choices"][0]
+    assert repair_completion(body)
+    assert body["choices"][0]["finish_reason"] == "stop"
+    assert read_completion("p", REQUEST, body).text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        # https://openrouter.ai/docs/guides/overview/multimodal/image-generation
+        ({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+         "![image](data:image/png;base64,AAAA)"),
+        # https://platform.openai.com/docs/api-reference/chat/object
+        ({"audio": {"id": "a", "data": "AAAA", "transcript": "Paris"}}, "Paris"),
+    ],
+)  # fmt: skip
+def test_pictures_and_speech_have_a_text_for_clients_of_another_api(
+    fields: dict[str, Any], text: str
+) -> None:
+    body = answer({"role": "assistant", "content": None, **fields})
+    assert read_completion("p", NAMED, body, relayed=False).text == text
+    assert read_completion("p", NAMED, body, relayed=True).text == ""
+    reader = OpenAIStream("p", NAMED, relayed=False)
+    events = list(reader.feed("message", chunk({"content": "", **fields})))
+    assert [event.text for event in events if isinstance(event, TextDelta)] == [text]

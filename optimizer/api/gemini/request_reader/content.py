@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.gemini.seals import seal_in
 from optimizer.domain.reasoning_seals import unseal, unseal_call
+from providers.attachments import attached
 from providers.chat import File, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
 from providers.gemini.relayed import OPENED
 
@@ -138,8 +139,7 @@ class ContentReader:
         blob, file = part.part("inlineData"), part.part("fileData")
         if blob is not None:
             kind, data = blob.word("mimeType"), blob.word("data")
-            is_image = kind.startswith("image/")
-            yield Image(kind, data) if is_image else File(kind, data, name=blob.word("displayName"))
+            yield attached(kind, data, name=blob.word("displayName"))
         elif file is not None:
             yield _file(file)
         elif (response := part.part("functionResponse")) is not None:
@@ -237,8 +237,7 @@ def _result_content(response: ProtoReader) -> Iterator[Text | Image | File]:
     for part in response.objects("parts"):
         blob, file = part.part("inlineData"), part.part("fileData")
         if blob is not None:
-            kind, data = blob.word("mimeType"), blob.word("data")
-            yield Image(kind, data) if kind.startswith("image/") else File(kind, data)
+            yield attached(blob.word("mimeType"), blob.word("data"))
         elif file is not None:
             yield _file(file)  # type: ignore[misc]
 

@@ -6,17 +6,19 @@ URL, https://openrouter.ai/docs/features/multimodal/overview
 
 from __future__ import annotations
 
+import json
 import mimetypes
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from optimizer.api.http.body_reader import BodyReader
+from providers.attachments import attached, type_of_file
 from providers.chat import CacheMark, File, Image, Native, Part, Text, Thinking
+from providers.media import of_data_url
 from providers.openai.repair import text_of
 
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.=+-]+)*;base64,(.*)", re.DOTALL)
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 
 
@@ -25,6 +27,9 @@ def read_content(message: BodyReader) -> list[Part]:
     value = message.raw("content")
     if isinstance(value, str):
         parts: list[Part] = [Text(value)]
+    elif isinstance(value, dict) and "type" not in value and "text" not in value:
+        # A tool's result that the client did not write as JSON text.
+        parts = [Text(json.dumps(value, ensure_ascii=False))]
     elif isinstance(value, dict):
         parts = list(_part(BodyReader(value, message.place("content"))))
     elif value is None or isinstance(value, list):
@@ -61,7 +66,7 @@ def _part(part: BodyReader) -> Iterator[Part]:
         yield _file(part, mark)
     elif kind == "video_url":
         url = _url(part.raw("video_url"))
-        media_type, data = split_data_url(url)
+        media_type, data = of_data_url(url)
         yield File(media_type or "video/mp4", data, url="" if data else url, cache=mark)
     else:
         yield Native(kind)
@@ -72,34 +77,32 @@ def _url(value: Any) -> str:
     return url if isinstance(url, str) else ""
 
 
-def split_data_url(url: str) -> tuple[str, str]:
-    """Return the media type and the base64 data of a data URL; empty for any other URL."""
-    match = _DATA_URL.fullmatch(url)
-    return (match[1], match[2]) if match else ("", "")
-
-
-def _image(part: BodyReader, mark: CacheMark | None) -> Image | Native:
+def _image(part: BodyReader, mark: CacheMark | None) -> Image | File | Native:
     value = part.raw("image_url")
     detail = value.get("detail") if isinstance(value, Mapping) else part.raw("detail")
     url = _url(value)
-    media_type, data = split_data_url(url)
-    if not data and not url.startswith(("http://", "https://")):
-        # An address that only a provider of this wire may know.
-        return Native("image_url")
-    image = Image(media_type, data, "" if data else url, cache=mark)
-    return replace(image, detail=detail) if isinstance(detail, str) and detail else image
+    detail = detail if isinstance(detail, str) else ""
+    media_type, data = of_data_url(url)
+    if data:
+        return attached(media_type or "image/png", data, detail=detail, cache=mark)
+    if url[:8].lower().startswith(("http://", "https://")):
+        if urlsplit(url).path.lower().endswith(".pdf"):
+            return File("application/pdf", url=url, cache=mark)
+        return Image(url=url, detail=detail, cache=mark)
+    # An address that only a provider of this wire may know.
+    return Native("image_url")
 
 
 def _audio(part: BodyReader, mark: CacheMark | None) -> File | Native:
     audio = part.raw("input_audio")
     if not isinstance(audio, Mapping) or not isinstance(audio.get("data"), str):
         return Native("input_audio")
-    media_type, data = split_data_url(audio["data"])
+    media_type, data = of_data_url(audio["data"])
     form = audio.get("format")
     return File(media_type or f"audio/{form or 'wav'}", data or audio["data"], cache=mark)
 
 
-def _file(part: BodyReader, mark: CacheMark | None) -> File | Native:
+def _file(part: BodyReader, mark: CacheMark | None) -> Image | File | Native:
     file = part.raw("file")
     if not isinstance(file, Mapping):
         return Native("file")
@@ -110,9 +113,9 @@ def _file(part: BodyReader, mark: CacheMark | None) -> File | Native:
     if data.startswith(("http://", "https://")):
         return File(guessed or "application/pdf", url=data, name=name, cache=mark)
     if data:
-        media_type, content = split_data_url(data)
-        media_type = media_type or guessed or "application/pdf"
-        return File(media_type, content or data, name=name, cache=mark)
+        media_type, content = of_data_url(data)
+        media_type = type_of_file(media_type, name, guessed)
+        return attached(media_type, content or data, name=name, cache=mark)
     if file_id:
         return File(guessed, file_id=file_id, name=name, cache=mark)
     return Native("file")

@@ -24,6 +24,10 @@ def read_all_tools(
     """Return the tools, how the model uses them, and the fields that bind to this API."""
     tools, native = read_tools(fields)
     choice, native_choice = read_tool_choice(fields)
+    if native_choice and (allowed := _allowed_tools(fields)) is not None:
+        # Other APIs are offered these alone.
+        names, choice = allowed
+        tools, native_choice = tuple(tool for tool in tools if tool.name in names), ()
     return tools, choice, (*native, *native_choice)
 
 
@@ -48,6 +52,26 @@ def read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     if not tools:
         tools = [read_function(function) for function in fields.objects("functions")]
     return tuple(tools), native
+
+
+def _allowed_tools(fields: BodyReader) -> tuple[frozenset[str], ToolChoice] | None:
+    """Return the only tools that the model may call, and whether it must; else ``None``.
+
+    https://platform.openai.com/docs/api-reference/chat/create#chat-create-tool_choice
+    """
+    value = fields.raw("tool_choice")
+    allowed = value.get("allowed_tools") if isinstance(value, Mapping) else None
+    if not isinstance(allowed, Mapping) or not isinstance(allowed.get("tools"), list):
+        return None
+    names = set()
+    for tool in allowed["tools"]:
+        kind = tool.get("type", "function") if isinstance(tool, Mapping) else None
+        named = tool.get(kind) if kind in ("function", "custom") else None
+        if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
+            return None  # a tool that the provider itself runs
+        names.add(named["name"])
+    mode = "required" if allowed.get("mode") == "required" else "auto"
+    return frozenset(names), ToolChoice(mode)
 
 
 def read_function(function: BodyReader, cache: Mapping[str, Any] | None = None) -> Tool:

@@ -5,6 +5,7 @@ Format: https://platform.openai.com/docs/api-reference/responses/create#response
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,11 +14,12 @@ from typing import Any
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.openai.responses.tools import ResponseTools, hosted_calls, past_call
 from optimizer.domain.reasoning_seals import is_seal, unseal, unseal_call
+from providers.attachments import attached, type_of_file
 from providers.chat import File, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
+from providers.media import of_data_url
 from providers.openai.responses_answer import reasoning_text
 
 _ROLES = ("user", "assistant", "system", "developer")
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(.*)", re.DOTALL)
 # The ids that this service gives to items: the request's id and the item's place.
 _OWN_ID = re.compile(r"(?:msg|rs|fc|ctc)_[0-9a-f]{8}-[0-9a-f-]{27}_\d+")
 _NOT_FOR_MODELS = frozenset({"additional_tools"})
@@ -137,7 +139,9 @@ def _result(item: BodyReader) -> ToolResult:
     content: list[Text | Image | File] = []
     output = item.raw("output")
     if isinstance(output, dict):
-        content.append(Text(str(output.get("content", output.get("output", output)))))
+        inner = output.get("content", output.get("output", output))
+        text = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+        content.append(Text(text))
     else:
         content.extend(
             part if isinstance(part, (Text, Image, File)) else Text("")
@@ -177,18 +181,18 @@ def _image(part: BodyReader) -> Part:
     url = url.get("url") if isinstance(url, dict) else url
     if not isinstance(url, str) or not url:
         return Image(file_id=part.text("file_id"), detail=detail)
-    if match := _DATA_URL.fullmatch(url):
-        return Image(match[1] or "image/png", match[2], detail=detail)
+    media_type, data = of_data_url(url)
+    if data:
+        return attached(media_type or "image/png", data, detail=detail)
     return Image(url=url, detail=detail)
 
 
 def _file(part: BodyReader) -> Part:
     name = part.text("filename")
     data = part.text("file_data")
-    if match := _DATA_URL.fullmatch(data):
-        return File(match[1] or "application/pdf", match[2], name=name)
     if data:
-        return File("application/pdf", data, name=name)
+        media_type, content = of_data_url(data)
+        return attached(type_of_file(media_type, name), content or data, name=name)
     if url := part.text("file_url"):
         return File(url=url, name=name)
     return File(file_id=part.text("file_id"), name=name)
