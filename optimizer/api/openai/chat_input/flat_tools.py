@@ -14,7 +14,8 @@ _OF_FUNCTION = ("name", "description", "parameters", "strict")
 
 def with_nested_tools(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return ``body`` with its tools and its choice of one nested; itself if they are."""
-    tools, choice = body.get("tools"), body.get("tool_choice")
+    tools: Any = body.get("tools")
+    choice: Any = body.get("tool_choice")
     changes: dict[str, Any] = {}
     if isinstance(tools, list) and any(map(_is_flat, tools)):
         changes["tools"] = [_nested(tool) if _is_flat(tool) else tool for tool in tools]
@@ -39,7 +40,9 @@ def _nested(tool: Mapping[str, Any]) -> dict[str, Any]:
         given["parameters"] = given.pop("input_schema")
     marks = {"cache_control": given["cache_control"]} if "cache_control" in given else {}
     if kind == "custom":
-        custom = {name: given[name] for name in ("name", "description") if name in given}
+        custom: dict[str, Any] = {
+            name: given[name] for name in ("name", "description") if name in given
+        }
         if isinstance(shape := given.get("format"), Mapping):
             custom["format"] = _nested_format(shape)
         return {"type": kind, kind: custom, **marks}

@@ -70,8 +70,8 @@ def _allowed_tools(fields: BodyReader) -> tuple[frozenset[str], ToolChoice] | No
         if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
             return None  # a tool that the provider itself runs
         names.add(named["name"])
-    mode = "required" if allowed.get("mode") == "required" else "auto"
-    return frozenset(names), ToolChoice(mode)
+    must = allowed.get("mode") == "required"
+    return frozenset(names), ToolChoice("required" if must else "auto")
 
 
 def read_function(function: BodyReader, cache: Mapping[str, Any] | None = None) -> Tool:
