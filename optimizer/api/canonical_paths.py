@@ -17,10 +17,14 @@ _SLASHES = re.compile(r"/{2,}")
 _VERSIONS = re.compile(r"^(?:/v\d(?:alpha|beta)?)+(?=/v\d(?:alpha|beta)?/)")
 _PREFIX = re.compile(r"^/(?:api|openai|anthropic|gemini)(?=/v\d)")
 _VERSION = re.compile(r"^/v\d(?:alpha|beta)?/")
+_SESSIONS = "/v1/sessions/"
+"""The id of a session follows: clients choose it, and it may have slashes of its own."""
 
 
 def canonical_path(path: str) -> str:
     """Return ``path`` as providers' APIs spell it; a path that is none of theirs stays as it is."""
+    if path.startswith(_SESSIONS):
+        return path
     plain = _SLASHES.sub("/", path)
     plain = plain.removesuffix("/") or "/"
     plain = _VERSIONS.sub("", plain)

@@ -63,6 +63,7 @@ async def test_models_are_listed(client: httpx.AsyncClient) -> None:
     [
         "/", "/complete", "/api/v1/complete", "/api/v1/manage/keys", "/me/", "/admin/", "//admin/",
         "/docs/", "/v1/messages", "/v1", "/v1/me/usage", "/v2/rerank", "/openai/v1/secret",
+        "/v1/sessions//", "/v1/sessions/http://x",
         "/v1beta/models/gemini-3.5-flash-lite:generateContent",
     ],
 )  # fmt: skip
