@@ -52,7 +52,7 @@ class File:
     """A document, audio or video: base64 ``data``, plain ``text``, a ``url``, or a ``file_id``.
 
     ``media_type`` is its MIME type ("application/pdf", "audio/wav"), empty if unknown.
-    ``name`` is the file's name or title.
+    ``name`` is the file's name or title. ``as_image`` is whether the client sent it as an image.
     """
 
     media_type: str = ""
@@ -62,6 +62,7 @@ class File:
     file_id: str = ""
     name: str = ""
     cache: CacheMark | None = None
+    as_image: bool = False
 
 
 @frozen

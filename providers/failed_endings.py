@@ -33,7 +33,7 @@ _LOST_CALL = frozenset(
 
 
 def is_failure(reason: object, *, called: bool) -> bool:
-    """Return whether an answer that ends for ``reason`` has failed, in whichever API's word.
+    """Return whether an answer that ends for ``reason``, a word of any API, has failed.
 
     ``called`` is whether the answer has calls of tools; those that arrived whole can be used.
     """

@@ -105,6 +105,13 @@ GEMINI = (EVERY_WIRE - {USERS}) | {
 }  # fmt: skip
 
 
+# A document sent as an image: what a named model needs instead, which gets it as it came. The
+# server may be a gateway to models that read documents.
+_NEEDS_AS_IMAGE = {FILES: VISION, AUDIO: VISION, VIDEO: VISION, FILE_URLS: IMAGE_URLS}
+_AS_IMAGE = " as images"
+_OF_IMAGE_PARTS = frozenset(feature + _AS_IMAGE for feature in _NEEDS_AS_IMAGE)
+
+
 OF_MODELS = (TOOLS, VISION, JSON)
 """The features that a model has beside those of its wire."""
 ALL = tuple(sorted(OPENAI_OWN | OPENROUTER | ANTHROPIC | BEDROCK_CONVERSE | LLAMA_CPP | GEMINI))
@@ -185,7 +192,16 @@ def _find_features(chat: Chat) -> Mapping[str, str]:
         # With OpenAI's API a new turn follows the assistant's last message. Other APIs continue
         # that message instead.
         needed.setdefault(f"the {chat.source.wire} API", needed.pop(PREFILL))
+    if not _OF_IMAGE_PARTS.isdisjoint(needed):
+        _decide_image_parts(chat, needed)
     return needed
+
+
+def _decide_image_parts(chat: Chat, needed: dict[str, str]) -> None:
+    """Replace the needs of documents sent as images: a named model needs those of images alone."""
+    for feature, of_image in _NEEDS_AS_IMAGE.items():
+        if (request_field := needed.pop(feature + _AS_IMAGE, None)) is not None:
+            needed[feature if chat.chosen else of_image] = request_field
 
 
 def _surveyed_needs(chat: Chat) -> Mapping[str, str]:
@@ -276,10 +292,12 @@ def _image_needs(image: Image, chat: Chat) -> Iterator[tuple[str, str]]:
 
 def _file_needs(file: File, chat: Chat) -> Iterator[tuple[str, str]]:
     kind = file.media_type.partition("/")[0]
+    # A large chat keeps these needs: whether its model is named counts later.
+    as_image = _AS_IMAGE if file.as_image else ""
     if not file.text:
-        yield {"audio": AUDIO, "video": VIDEO}.get(kind, FILES), "messages"
+        yield {"audio": AUDIO, "video": VIDEO}.get(kind, FILES) + as_image, "messages"
     if file.url:
-        yield FILE_URLS, "messages"
+        yield FILE_URLS + as_image, "messages"
     if file.file_id and chat.source is not None:
         # Only the provider that stored the file knows its id.
         yield f"the {chat.source.wire} API", "messages (files by id)"

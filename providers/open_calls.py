@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from providers.tool_results import NO_RESULT
+from providers.unchecked_fields import objects_of
 
 Turn = Any
 _OUTPUTS = {
@@ -32,7 +33,7 @@ def with_tool_messages(messages: list[Turn]) -> list[Turn]:
             complete += map(_tool_message, waiting)
             waiting = []
         complete.append(message)
-        if role == "assistant" and (calls := _dicts(message.get("tool_calls"))):
+        if role == "assistant" and (calls := objects_of(message.get("tool_calls"))):
             waiting = [call["id"] for call in calls if call.get("id")]
     complete += map(_tool_message, waiting)
     return complete if len(complete) > len(messages) else messages
@@ -42,7 +43,7 @@ def with_outputs(items: list[Turn]) -> list[Turn]:
     """Return the ``input`` of OpenAI's responses."""
     given = {
         (item.get("type"), item.get("call_id"))
-        for item in _dicts(items)
+        for item in objects_of(items)
         if str(item.get("type")).endswith("_output")
     }
     complete: list[Turn] = []
@@ -94,7 +95,7 @@ def with_responses(contents: list[Turn]) -> list[Turn]:
     waiting: list[Mapping[str, Any]] = []
     mended = False
     for content in contents:
-        parts = _dicts(content.get("parts")) if isinstance(content, Mapping) else []
+        parts = objects_of(content.get("parts")) if isinstance(content, Mapping) else []
         if waiting:
             given = list(_functions(parts, "functionResponse", "function_response"))
             missing = [_response(call) for call in _unanswered(waiting, given)]
@@ -155,9 +156,4 @@ def _role(turn: Turn) -> Any:
 
 
 def _blocks(message: Turn) -> list[dict[str, Any]]:
-    return _dicts(message.get("content")) if isinstance(message, Mapping) else []
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    items = value if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, dict)]
+    return objects_of(message.get("content")) if isinstance(message, Mapping) else []

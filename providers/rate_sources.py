@@ -24,7 +24,7 @@ PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
 
 class RateSources:
-    """Looks rates up, each time anew.
+    """Looks up the rates of models; it keeps no result.
 
     The price of a model that is in no catalogue is the price table's. A snapshot of a
     catalogue's model has that model's price, unless it has one of its own.

@@ -173,9 +173,9 @@ class ResilientCaller(ChainCaller):
         """Return the first answer that a specialised model of ``chain`` delivers, or its stream.
 
         A stream that fails before its first piece is no answer. All providers of the chain must
-        be :class:`Specialist`. ``residency`` are the regions that
-        what is sent must not leave. Failed calls are added to ``attempts``, the errors of such
-        streams to ``broken``, too. Raises :class:`AllProvidersFailed`.
+        be :class:`Specialist`. ``residency`` are the regions that the request must not leave.
+        Failed calls are added to ``attempts``, and the errors of failed streams to ``broken``.
+        Raises :class:`AllProvidersFailed`.
         """
         broken = [] if broken is None else broken
         if self.guard is not None and not guarded:

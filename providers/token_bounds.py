@@ -15,15 +15,15 @@ _MESSAGE_OVERHEAD = 16
 _TOOLS_OVERHEAD = 2_000
 # The most tokens of an image: Qwen2-VL's 16 384 (https://huggingface.co/Qwen/Qwen2-VL-7B-Instruct).
 LARGEST_IMAGE = 16_384
-# OpenAI counts an image 33 times as dear for this model, beyond its context window too: 2 833 and
-# 5 667 for each of at most eight tiles (https://platform.openai.com/docs/guides/images-vision).
-_DEARER_IMAGES = {"gpt-4o-mini": 2_833 + 8 * 5_667}
+# OpenAI counts 33 times the tokens of an image for this model, beyond its context window too: 2 833
+# and 5 667 for each of at most eight tiles (https://platform.openai.com/docs/guides/images-vision).
+_LARGER_IMAGES = {"gpt-4o-mini": 2_833 + 8 * 5_667}
 
 
 def largest_image(model: str) -> int:
     """Return the most tokens that an image costs with this model."""
-    dearer = (tokens for name, tokens in _DEARER_IMAGES.items() if name in model)
-    return next(dearer, LARGEST_IMAGE)
+    larger = (tokens for name, tokens in _LARGER_IMAGES.items() if name in model)
+    return next(larger, LARGEST_IMAGE)
 
 
 def most_input_tokens(chat: Chat) -> int:
@@ -50,7 +50,7 @@ def most_input_tokens(chat: Chat) -> int:
 
 
 def most_body_tokens(body: Mapping[str, Any]) -> int:
-    """Return the same bound for the body of a request, whichever its wire."""
+    """Return an upper bound of the input tokens of a request's ``body``, on any wire."""
     turns = max(
         len(value) if isinstance(value := body.get(name), list) else 0
         for name in ("messages", "input", "contents")
@@ -63,7 +63,7 @@ _GEMINI_BLOBS = ("inlineData", "inline_data", "fileData", "file_data")
 
 
 def images_in(body: Mapping[str, Any]) -> int:
-    """Return how many images a request may have: the bytes of a small one bound no tokens."""
+    """Return the most images in a request: an image can have more tokens than bytes."""
     count, values = 0, [body.get(name) for name in ("messages", "input", "contents")]
     while values:
         value = values.pop()
@@ -78,7 +78,7 @@ def images_in(body: Mapping[str, Any]) -> int:
 
 
 def most_embedded_tokens(body: Mapping[str, Any]) -> int:
-    """Return the same bound for the texts, or the tokens, of a request for embeddings."""
+    """Return an upper bound of the input tokens of a request for embeddings."""
     inputs = body.get("input")
     items = inputs if isinstance(inputs, list) else [inputs]
     return sum(map(_embedded_size, items))

@@ -1,4 +1,4 @@
-"""Reads fields of a client's body whose types nobody has checked: a wrong type reads as nothing."""
+"""Reads fields of JSON whose types nobody has checked: a wrong type reads as nothing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def texts_within(value: Any) -> Iterator[str]:
 def mapping_of(value: Any) -> Mapping[str, Any]:
     """Return an object of JSON; empty if the client sent another type."""
     return value if isinstance(value, Mapping) else {}
+
+
+def objects_of(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list; none if it is another type."""
+    items = value if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, dict)]
 
 
 def text_of(value: Any) -> str:

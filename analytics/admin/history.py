@@ -222,20 +222,21 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
         return queryset.filter(pk=request_id)
 
     def _by_cache_key(self, queryset: QuerySet[Any], key: str) -> QuerySet[Any]:
-        """Return the rows of the requests with this cache key.
+        """Return the rows of requests with this cache key.
 
-        Those that the kept answer was given to are known at any time, others only among the
-        latest :data:`MOST_SEARCHED`: keys are random, and an index of all would cost every request.
+        Cache hits, and the request that the cached answer was made for, may have any age. Other
+        requests are looked for among the latest :data:`MOST_SEARCHED`, because only hits have an
+        index of cache keys.
         """
         requests = RequestRecord.objects.all()
         others = requests.filter(cache_key=key, cache_hit=False)
         if since := _time_of(requests, MOST_SEARCHED):
             others = others.filter(created_at__gt=since)
-        keys = set(others.values_list("pk", flat=True)[:_FEW])
+        pks = set(others.values_list("pk", flat=True)[:_FEW])
         if (entry := CachedResponse.objects.filter(cache_key=key).first()) is not None:
-            keys.update(requests.made(entry).values_list("pk", flat=True))
+            pks.update(requests.source_of(entry).values_list("pk", flat=True))
         hits = requests.filter(cache_key=key, cache_hit=True).values("pk")
-        return queryset.filter(Q(pk__in=keys) | Q(pk__in=hits))
+        return queryset.filter(Q(pk__in=pks) | Q(pk__in=hits))
 
     def get_urls(self) -> list[Any]:
         """Return the admin's URLs with that of the CSV export."""

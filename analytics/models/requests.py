@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from analytics.models.answers import CachedResponse
 
 SAME_MOMENT = timedelta(milliseconds=1)
-"""An answer has the time of its request; some databases kept less of it."""
+"""A cached answer has the time of its request, of which some databases keep fewer digits."""
 
 
 class RequestQuerySet(LargeTableQuerySet):
@@ -39,11 +39,11 @@ class RequestQuerySet(LargeTableQuerySet):
         """Return the requests that have no answer, by their index."""
         return self.exclude(status=RequestRecord.Status.OK)
 
-    def made(self, entry: CachedResponse) -> RequestQuerySet:
+    def source_of(self, entry: CachedResponse) -> RequestQuerySet:
         """Return the request whose answer ``entry`` keeps, if it is still recorded.
 
-        It is looked for by its time. An index of all keys, which are random, would cost each
-        request a page of its own; only hits have one.
+        The time finds it: an index of all cache keys, which are random, would cost each request a
+        write to another page, so only cache hits have one.
         """
         at = entry.created_at
         return self.filter(

@@ -140,7 +140,7 @@ def _result_of(request: RequestRecord | None) -> FeedbackResult:
 def _request_of(voter: str, entry: CachedResponse) -> RequestRecord | None:
     """Return the latest request through which the client got the answer that ``entry`` keeps."""
     own = RequestRecord.objects.filter(api_key=voter, status=RequestRecord.Status.OK)
-    return own.hits_of(entry).order_by("-created_at").first() or own.made(entry).first()
+    return own.hits_of(entry).order_by("-created_at").first() or own.source_of(entry).first()
 
 
 def _earlier_vote(

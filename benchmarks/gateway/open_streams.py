@@ -1,8 +1,8 @@
 """Thousands of streams that are open at the same time in one worker: what each of them takes.
 
 Each stream gets a token every few seconds, so that all are open together before the first ends. The
-memory of a stream is the difference between the worker's with all of them open and before, through
-which as many streams went already as make its code and its pools warm.
+memory of a stream is what the worker has with all of them open and had before. Some streams go
+through it first, so that its code and its pools are loaded.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ _WARM = 100
 
 
 @dataclass
-class Seen:
-    """``late`` has, for each token after the first, milliseconds beyond the provider's gap.
+class StreamTally:
+    """Counts streams by how far they are.
+
+    ``late`` has, for each token after the first, milliseconds beyond the provider's gap.
 
     ``begun`` is set once ``count`` streams have had their first token or failed.
     """
@@ -42,8 +44,8 @@ class Seen:
     errors: list[str] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def look(self) -> None:
-        """Set ``begun`` if it is time."""
+    def check_begun(self) -> None:
+        """Set ``begun`` if every stream has begun."""
         if self.open + self.ended + len(self.errors) >= self.count:
             self.begun.set()
 
@@ -78,24 +80,26 @@ async def _measure(server: Server, count: int, tokens: int) -> list[str]:
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        await asyncio.gather(*(_stream(session, server.url, 1, Seen(_WARM)) for _ in range(_WARM)))
+        await asyncio.gather(
+            *(_stream(session, server.url, 1, StreamTally(_WARM)) for _ in range(_WARM))
+        )
         before, files = server.memory_mb(), server.open_files()
-        seen, running = Seen(count), []
+        tally, running = StreamTally(count), []
         for _ in range(count):
-            running.append(asyncio.create_task(_stream(session, server.url, tokens, seen)))
+            running.append(asyncio.create_task(_stream(session, server.url, tokens, tally)))
             await asyncio.sleep(1 / _BEGUN_A_SECOND)
-        await seen.begun.wait()
-        most, full, opened = seen.open, server.memory_mb(), server.open_files()
+        await tally.begun.wait()
+        most, full, opened = tally.open, server.memory_mb(), server.open_files()
         used, begun = server.cpu_seconds(), time.perf_counter()
         await asyncio.sleep(_GAP_SECONDS)
         used = (server.cpu_seconds() - used) / (time.perf_counter() - begun)
         await asyncio.gather(*running)
-    late = sorted(seen.late)
+    late = sorted(tally.late)
     p50, p99 = (late[int(len(late) * share)] for share in (0.5, 0.99))
     each = (full - before) * 1024 / most
-    failed = f"{len(seen.errors)} errors {seen.errors[:3] or ''}".rstrip()
+    failed = f"{len(tally.errors)} errors {tally.errors[:3] or ''}".rstrip()
     return [
-        f"{most:,} open together, {seen.ended:,} ended whole, {failed}",
+        f"{most:,} open together, {tally.ended:,} ended whole, {failed}",
         f"memory {before:.0f} MB before, {full:.0f} with all open: {each:.0f} kB a stream",
         f"open files {files} before, {opened} with all open",
         f"{most / _GAP_SECONDS:,.0f} tokens a second take {used:.0%} of a core",
@@ -103,7 +107,9 @@ async def _measure(server: Server, count: int, tokens: int) -> list[str]:
     ]
 
 
-async def _stream(session: aiohttp.ClientSession, url: str, tokens: int, seen: Seen) -> None:
+async def _stream(
+    session: aiohttp.ClientSession, url: str, tokens: int, tally: StreamTally
+) -> None:
     """Ask for one stream of ``tokens``, and read it to its end."""
     body = {
         "model": NAMED_MODEL, "max_tokens": tokens, "stream": True,
@@ -113,25 +119,25 @@ async def _stream(session: aiohttp.ClientSession, url: str, tokens: int, seen: S
     try:
         async with session.post(f"{url}/v1/chat/completions", json=body) as response:
             if response.status != 200:
-                seen.errors.append(f"{response.status} {(await response.read())[:100]!r}")
+                tally.errors.append(f"{response.status} {(await response.read())[:100]!r}")
                 return
             async for chunk, _ in response.content.iter_chunks():
                 now, end = time.perf_counter(), (end + chunk)[-200:]
                 if b'"content"' not in chunk:
                     continue
                 if last:
-                    seen.late.append((now - last - _GAP_SECONDS) * 1000)
+                    tally.late.append((now - last - _GAP_SECONDS) * 1000)
                 else:
-                    seen.open += 1
-                    seen.look()
+                    tally.open += 1
+                    tally.check_begun()
                 last = now
     except (aiohttp.ClientError, TimeoutError) as error:
-        seen.errors.append(type(error).__name__)
+        tally.errors.append(type(error).__name__)
     else:
         if b"[DONE]" in end:
-            seen.ended += 1
+            tally.ended += 1
         else:
-            seen.errors.append(f"cut off: {end!r}")
+            tally.errors.append(f"cut off: {end!r}")
     finally:
-        seen.open -= bool(last)
-        seen.look()
+        tally.open -= bool(last)
+        tally.check_begun()

@@ -15,7 +15,7 @@ from routing.models import RoutingDecision
 
 
 class DecisionPreviews:
-    """Decides without a call: for whoever asks, and to compare with what was chosen."""
+    """Returns decisions without a call: for previews, and to compare them with served requests."""
 
     def __init__(self, analyzer: RequestAnalyzer, selector: ModelSelector) -> None:
         self._analyzer = analyzer

@@ -14,11 +14,11 @@ from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
+from optimizer.api.canonical_paths import canonical_path
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import failure_of
 from optimizer.api.http.failure import Failure, Kind, retry_headers
 from optimizer.api.manage.scopes import MANAGE_PREFIX, manage_scope
-from optimizer.api.usual_paths import usual_path
 from optimizer.domain.client import ANONYMOUS
 from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.compressed_body import BodyRefused, decompressed
@@ -81,8 +81,8 @@ class Gatekeeper:
         """Pass the request on with its client and services set, or refuse it."""
         path = scope["path"] if scope["type"] == "http" else "/"
         place_of = _place_of if len(path) <= _LONGEST_KEPT else _place_of.__wrapped__
-        path, is_open, managed, usual = place_of(path)
-        scope = scope if not usual else _at(usual, scope)
+        path, is_open, managed, canonical = place_of(path)
+        scope = scope if not canonical else _at(canonical, scope)
         if is_open:
             await self._app(scope, receive, send)
             return
@@ -223,11 +223,11 @@ class Gatekeeper:
 def _place_of(path: str) -> tuple[str, bool, bool, str]:
     """Return a path without its prefix, whether it needs no key, and whether it manages.
 
-    The last value is the usual spelling of the whole path, if it is another.
+    The last value is the canonical path with its prefix, empty if ``path`` is that already.
     """
-    usual = usual_path(path)
-    other = "" if usual == path else usual
-    path = _OWN_PREFIX.sub("", usual)
+    canonical = canonical_path(path)
+    other = "" if canonical == path else canonical
+    path = _OWN_PREFIX.sub("", canonical)
     return path, _OPEN_PATHS.match(path) is not None, path.startswith(MANAGE_PREFIX), other
 
 

@@ -43,7 +43,8 @@ def gemini_payload(
         # Google rejects a request without a turn.
         contents, system = [{"role": "user", "parts": [{"text": system}]}], ""
     elif not contents:
-        contents = [{"role": "user", "parts": [{"text": _NOTHING}]}]
+        # A chat that has nothing to send has no turn either.
+        contents = [{"role": "user", "parts": [{"text": "."}]}]
     body: dict[str, Any] = {"contents": contents}
     if system:
         body["systemInstruction"] = {"parts": [{"text": system}]}
@@ -53,7 +54,6 @@ def gemini_payload(
     return body
 
 
-_NOTHING = "."
 # The generations whose tool results hold text alone.
 # https://ai.google.dev/gemini-api/docs/function-calling#multimodal
 _TWO = ("gemini-1", "gemini-2")

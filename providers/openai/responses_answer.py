@@ -21,6 +21,7 @@ from providers.completion import (
 )
 from providers.errors import EmptyCompletion, ProviderError, error_for_status
 from providers.openai.answer import STATUS_BY_CODE
+from providers.unchecked_fields import objects_of
 from providers.usage import read_usage
 from providers.usage_estimates import complete_usage
 
@@ -76,7 +77,7 @@ def item_parts(item: Mapping[str, Any]) -> Iterator[AnswerPart]:
     """Yield the parts of an output item; one that only this API knows is kept as it is."""
     kind = item.get("type")
     if kind == "message":
-        for content in _dicts(item.get("content")):
+        for content in objects_of(item.get("content")):
             if content.get("annotations"):
                 yield Opaque(WIRE, content, text_of(content.get("text")))
             elif text := text_of(content.get("text")):
@@ -102,15 +103,15 @@ def call_id(item: Mapping[str, Any]) -> str:
 
 def reasoning_text(item: Mapping[str, Any]) -> str:
     """Return what a reasoning item shows: its text, or else its summary."""
-    shown = [text_of(c.get("text")) for c in _dicts(item.get("content"))]
-    shown = shown or [text_of(s.get("text")) for s in _dicts(item.get("summary"))]
+    shown = [text_of(c.get("text")) for c in objects_of(item.get("content"))]
+    shown = shown or [text_of(s.get("text")) for s in objects_of(item.get("summary"))]
     return "\n\n".join(filter(None, shown))
 
 
 def refusals(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the texts with which the model refuses to answer."""
     for item in items:
-        for content in _dicts(item.get("content")):
+        for content in objects_of(item.get("content")):
             if refusal := text_of(content.get("refusal")):
                 yield refusal
 
@@ -129,8 +130,3 @@ def response_error(provider: str, body: Mapping[str, Any]) -> ProviderError:
 def text_of(value: Any) -> str:
     """Return ``value`` if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    items = value if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, dict)]

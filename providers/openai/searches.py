@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from providers.unchecked_fields import objects_of
+
 KIMI_SEARCH = "$web_search"
 
 
@@ -24,14 +26,9 @@ def shows_results(body: Mapping[str, Any]) -> bool:
 
 
 def _calls_of_kimi(calls: Any) -> int:
-    functions = (call.get("function") for call in _dicts(calls))
+    functions = (call.get("function") for call in objects_of(calls))
     return sum(isinstance(f, dict) and f.get("name") == KIMI_SEARCH for f in functions)
 
 
 def _run_by_groq(tools: Any) -> int:
-    return sum("search" in str(tool.get("type")) for tool in _dicts(tools))
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    items = value if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, dict)]
+    return sum("search" in str(tool.get("type")) for tool in objects_of(tools))

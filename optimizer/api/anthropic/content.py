@@ -8,7 +8,7 @@ Format: https://docs.anthropic.com/en/api/messages
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optimizer.api.anthropic.reasoning import ThoughtReader
@@ -29,6 +29,7 @@ from providers.chat import (
 
 _ROLES = ("user", "assistant", "system")
 _IN_RESULTS = (Text, Image, File)
+_RESULT_BLOCKS = frozenset({"text", "image", "document", "search_result", "tool_reference"})
 _REMINDER = "<system-reminder>"
 
 
@@ -109,7 +110,7 @@ class TurnReader:
             # JSON text, from clients that keep what they streamed: it is the arguments itself.
             written = arguments
         else:
-            written = json.dumps({} if arguments is None else arguments, ensure_ascii=False)
+            written = _json({} if arguments is None else arguments)
         return ToolCall(
             block.text("id", required=True),
             block.text("name", required=True),
@@ -121,12 +122,29 @@ class TurnReader:
 
     def _result(self, block: BodyReader) -> Part:
         content: list[Text | Image | File] = []
-        for part in self.content(block, "content"):
+        for part in self._result_content(block):
             if not isinstance(part, _IN_RESULTS):
                 return Native("tool_result")
             content.append(part)
         call_id = block.text("tool_use_id", required=True)
         return ToolResult(call_id, tuple(content), block.flag("is_error"), _cache(block))
+
+    def _result_content(self, block: BodyReader) -> Iterator[Part]:
+        """Yield the parts of a tool's result; values that are no blocks are JSON text.
+
+        Some clients send what the tool returned: https://github.com/langchain-ai/langchainjs/pull/11092
+        """
+        value = block.raw("content")
+        if value is None or isinstance(value, str):
+            yield from self.content(block, "content")
+            return
+        if isinstance(value, Mapping):
+            value = [value if value.get("type") in _RESULT_BLOCKS else _json(value)]
+        for number, item in enumerate(value if isinstance(value, list) else [_json(value)]):
+            if isinstance(item, Mapping) and isinstance(item.get("type"), str):
+                yield from self._parts(block.item("content", number, item))
+            else:
+                yield Text(item if isinstance(item, str) else _json(item))
 
     def _document(self, block: BodyReader) -> Iterator[Part]:
         source = _source(block)
@@ -184,6 +202,10 @@ def read_system(fields: BodyReader) -> Iterator[Message]:
 def read_cache_mark(fields: BodyReader) -> CacheMark | None:
     """Return the ``cache_control`` of a block, a tool or the request."""
     return _cache(fields)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _cache(block: BodyReader) -> CacheMark | None:

@@ -76,6 +76,7 @@ class EmbeddingService:
         """Return the provider's answer and the result of the request, once the record is durable.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
+        :class:`optimizer.domain.result.NestedTooDeeply`,
         :class:`routing.models.NoEligibleModel` if rules leave no model,
         :class:`optimizer.domain.result.OutsideRegions`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
@@ -167,7 +168,7 @@ def _analyzed(
     request = GatewayRequest(
         chat=Chat.of_prompt(text),
         prompt=text,
-        # Of a large request on a thread, which calls this.
+        # A large request is read on a thread, and so hashed here.
         prompt_hash=hashlib.sha256(text.encode()).hexdigest() if len(text) > LARGE_BYTES else "",
         cache_key="",
         strategy="named",

@@ -1,4 +1,4 @@
-"""How answers that are no chats are recorded: whole ones, and streams before their last piece."""
+"""Records answers that are no chats: whole ones, and streams before their last piece is sent."""
 
 from __future__ import annotations
 

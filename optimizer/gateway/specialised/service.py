@@ -58,7 +58,7 @@ class Performed:
 
 
 class SpecialisedService:
-    """Sends such requests to providers. One per process; safe for concurrent use."""
+    """Passes requests for specialised models on. One per process; safe for concurrent use."""
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class SpecialisedService:
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
         :class:`optimizer.domain.result.NotAllowed`,
+        :class:`optimizer.domain.result.NestedTooDeeply`,
         :class:`routing.models.NoEligibleModel` if rules leave no model,
         :class:`optimizer.domain.result.OutsideRegions`,
         :class:`optimizer.domain.result.RoutingUnavailable`,

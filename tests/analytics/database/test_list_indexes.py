@@ -59,4 +59,4 @@ def test_an_answer_leads_to_its_request_and_to_its_hits_by_index() -> None:
     entry = CachedResponseFactory()
     requests = RequestRecord.objects.order_by()
     assert "requests_hits" in requests.hits_of(entry).explain()
-    assert "requests_filters" in requests.made(entry).explain()
+    assert "requests_filters" in requests.source_of(entry).explain()

@@ -17,7 +17,7 @@ from tests.fakes.wires import KEY, as_asked
 from tests.optimizer.gateway.test_fuzzed_answers import APIS, PROVIDERS, asking, events_of
 
 GOOD = "All is well."
-# Of each wire, an ending that is a failure: by whom, and where it is documented.
+# One ending of each wire that is a failure, and where it is documented.
 ENDINGS = {
     # https://openrouter.ai/docs/api/reference/errors-and-debugging; Mistral has the word too.
     "openrouter": "error",

@@ -20,11 +20,11 @@ from providers.usage import read_usage
 REQUEST = CompletionRequest("m", Chat.of_prompt("What is new?"))
 TOKENS = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 # https://platform.kimi.ai/docs/guide/use-web-search
-FOUND = '{"search_result": {"search_id": "x"}, "usage": {"total_tokens": 13046}}'
+SEARCH_RESULT = '{"search_result": {"search_id": "x"}, "usage": {"total_tokens": 13046}}'
 KIMI = {
     "id": "t",
     "type": "builtin_function",
-    "function": {"name": "$web_search", "arguments": FOUND},
+    "function": {"name": "$web_search", "arguments": SEARCH_RESULT},
 }
 # https://console.groq.com/docs/compound
 GROQ = [{"index": 0, "type": "search", "arguments": "{}"}, {"index": 1, "type": "python"},

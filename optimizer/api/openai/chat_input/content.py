@@ -77,17 +77,18 @@ def _url(value: Any) -> str:
     return url if isinstance(url, str) else ""
 
 
-def _image(part: BodyReader, mark: CacheMark | None) -> Image | File | Native:
-    value = part.raw("image_url")
-    detail = value.get("detail") if isinstance(value, Mapping) else part.raw("detail")
+def _image(reader: BodyReader, mark: CacheMark | None) -> Image | File | Native:
+    value = reader.raw("image_url")
+    detail = value.get("detail") if isinstance(value, Mapping) else reader.raw("detail")
     url = _url(value)
     detail = detail if isinstance(detail, str) else ""
     media_type, data = of_data_url(url)
     if data:
-        return attached(media_type or "image/png", data, detail=detail, cache=mark)
+        part = attached(media_type or "image/png", data, detail=detail, cache=mark)
+        return part if isinstance(part, Image) else replace(part, as_image=True)
     if url[:8].lower().startswith(("http://", "https://")):
         if urlsplit(url).path.lower().endswith(".pdf"):
-            return File("application/pdf", url=url, cache=mark)
+            return File("application/pdf", url=url, cache=mark, as_image=True)
         return Image(url=url, detail=detail, cache=mark)
     # An address that only a provider of this wire may know.
     return Native("image_url")

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.conftest import Start
 from tests.fakes.server import FakeProvider
+from tests.fakes.wires import KEY, openai_wire
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\xfb\xff\xfe" * 9).decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(20)).decode()
 PDF = base64.b64encode(b"%PDF-1.7\n").decode()
 CSV = base64.b64encode(b"\xef\xbb\xbfa,b\n1,2\n").decode()
+# A plain server with OpenAI's API, which has no feature of documents.
+SEEING_MODEL = """
+[[models]]
+provider = "cerebras"
+id = "seeing"
+tier = "moderate"
+context_window = 1048576
+capabilities = ["vision"]
+"""
 CLAUDE, GEMINI = "claude/claude-haiku-4-5", "gemini/gemini-3.5-flash-lite"
 
 
@@ -80,6 +92,36 @@ async def test_a_document_by_its_address_is_no_image(
     body = {"model": CLAUDE, "messages": [{"role": "user", "content": [_url(url)]}]}
     sent = await _sent(served, fakes, "/v1/chat/completions", body)
     assert sent == {"type": "document", "source": {"type": "url", "url": url}}
+
+
+@pytest.mark.parametrize("padding", ["", "A" * 400_000], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"data:application/pdf;base64,{PDF}",
+        "https://example.com/a.pdf",
+        "data:video/mp4;base64,AAAA",
+    ],
+)
+async def test_a_named_model_of_the_same_api_gets_the_image_url_as_it_came(
+    transactional_db: None, start: Start, monkeypatch: pytest.MonkeyPatch, settings: Any,
+    tmp_path: Path, url: str, padding: str,
+) -> None:  # fmt: skip
+    """The server may be a gateway itself: https://github.com/BerriAI/litellm/pull/39977."""
+    settings.CATALOGUE_FILE = str(tmp_path / "own.toml")
+    (tmp_path / "own.toml").write_text(SEEING_MODEL)
+    content = [{"type": "text", "text": f"What? {padding}"}, _url(url)]
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
+    async with FakeProvider(openai_wire()) as fake:
+        monkeypatch.setenv("CEREBRAS_API_KEY", KEY)
+        monkeypatch.setenv("CEREBRAS_BASE_URL", fake.url)
+        client = await start()
+        named = await client.post("/v1/chat/completions", json={**body, "model": "cerebras/seeing"})
+        assert named.status_code == 200, named.text
+        assert fake.asked[-1].body["messages"] == body["messages"]
+        routed = await client.post("/v1/chat/completions", json={**body, "model": "auto"})
+        assert routed.status_code == 400
+        assert len(fake.asked) == 1
 
 
 # https://github.com/langchain-ai/langchain/issues/37576

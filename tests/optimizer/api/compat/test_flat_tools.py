@@ -15,7 +15,7 @@ from optimizer.api.openai.chat_input.flat_tools import with_nested_tools
 from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.responses.input import InputReader
 from optimizer.api.openai.responses.tools import ResponseTools
-from providers.chat import Tool, ToolCall, ToolChoice, ToolResult
+from providers.chat import Native, Text, Tool, ToolCall, ToolChoice, ToolResult
 
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}}
 NESTED: dict[str, Any] = {
@@ -101,3 +101,32 @@ def test_an_input_that_is_json_text_is_not_written_as_json_once_more() -> None:
     turns = BodyReader({"messages": [{"role": "assistant", "content": [call]}]})
     (turn,) = TurnReader().turns(turns)
     assert turn.parts == (ToolCall("t", "read", '{"a": 1}'),)
+
+
+# https://github.com/langchain-ai/langchainjs/pull/11092
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ({"ok": True, "name": "Zürich"}, ['{"ok": true, "name": "Zürich"}']),
+        ({"type": "success", "id": 1}, ['{"type": "success", "id": 1}']),
+        ({"type": "text", "text": "A"}, ["A"]),
+        (["A", {"type": "text", "text": "B"}, {"id": 1}, 5], ["A", "B", '{"id": 1}', "5"]),
+        (5, ["5"]),
+        (None, []),
+        ([], []),
+    ],
+)
+def test_a_result_of_anthropic_s_api_that_is_no_block_is_text(
+    content: Any, texts: list[str]
+) -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": content}
+    turns = BodyReader({"messages": [{"role": "user", "content": [result]}]})
+    (turn,) = TurnReader().turns(turns)
+    assert turn.parts == (ToolResult("t", tuple(map(Text, texts))),)
+
+
+def test_a_block_of_a_result_that_is_not_known_stays_with_its_provider() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "new_block"}]}
+    turns = BodyReader({"messages": [{"role": "user", "content": [result]}]})
+    (turn,) = TurnReader().turns(turns)
+    assert turn.parts == (Native("tool_result"),)

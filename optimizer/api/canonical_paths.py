@@ -1,4 +1,4 @@
-"""The usual spelling of an API's path, which clients build from a base URL that is a bit off.
+"""The canonical path of an endpoint, for paths that clients build from an inexact base URL.
 
 A base URL that ends in a slash, holds the version or lacks it gives ``//v1/messages``,
 ``/v1/v1/messages`` or ``/chat/completions`` (https://github.com/FerroxLabs/wayland/issues/1217).
@@ -17,10 +17,14 @@ _SLASHES = re.compile(r"/{2,}")
 _VERSIONS = re.compile(r"^(?:/v\d(?:alpha|beta)?)+(?=/v\d(?:alpha|beta)?/)")
 _PREFIX = re.compile(r"^/(?:api|openai|anthropic|gemini)(?=/v\d)")
 _VERSION = re.compile(r"^/v\d(?:alpha|beta)?/")
+_SESSIONS = "/v1/sessions/"
+"""The id of a session follows: clients choose it, and it may have slashes of its own."""
 
 
-def usual_path(path: str) -> str:
-    """Return the spelling of ``path`` that the APIs of providers have, if it is one of theirs."""
+def canonical_path(path: str) -> str:
+    """Return ``path`` as providers' APIs spell it; a path that is none of theirs stays as it is."""
+    if path.startswith(_SESSIONS):
+        return path
     plain = _SLASHES.sub("/", path)
     plain = plain.removesuffix("/") or "/"
     plain = _VERSIONS.sub("", plain)
