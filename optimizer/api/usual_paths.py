@@ -16,11 +16,15 @@ from optimizer.api.gemini.paths import MODEL_LIST, is_gemini
 _SLASHES = re.compile(r"/{2,}")
 _VERSIONS = re.compile(r"^(?:/v\d(?:alpha|beta)?)+(?=/v\d(?:alpha|beta)?/)")
 _PREFIX = re.compile(r"^/(?:api|openai|anthropic|gemini)(?=/v\d)")
+# Clients choose the ids of their sessions, also with slashes.
+_WITH_OWN_IDS = "/v1/sessions/"
 _VERSION = re.compile(r"^/v\d(?:alpha|beta)?/")
 
 
 def usual_path(path: str) -> str:
     """Return the spelling of ``path`` that the APIs of providers have, if it is one of theirs."""
+    if path.startswith(_WITH_OWN_IDS):
+        return path
     plain = _SLASHES.sub("/", path)
     plain = plain.removesuffix("/") or "/"
     plain = _VERSIONS.sub("", plain)
