@@ -36,6 +36,7 @@ _MARK = "cache_control"
 _MARKED = (*_TURNS, "system", "tools")
 # Where parts stand within parts; arguments of calls and schemas may have any names of their own.
 _WITHIN = ("content", "parts", "source", "output")
+_FIELDS_OF_MARKS = frozenset({"type", "ttl", "scope"})
 _SEPARATORS = (",", ":")
 _encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=_SEPARATORS).encode
 
@@ -184,4 +185,16 @@ def _unmarked(value: Any) -> Any:
         return [_unmarked(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {k: _unmarked(v) if k in _WITHIN else v for k, v in value.items() if k != _MARK}
+    return {
+        k: _unmarked(v) if k in _WITHIN else v
+        for k, v in value.items()
+        if k != _MARK or not _is_mark(v)
+    }
+
+
+def _is_mark(value: Any) -> bool:
+    """Return whether this is a mark: a result may have a field of that name, with an HTTP header.
+
+    https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
+    """
+    return value is None or (isinstance(value, dict) and value.keys() <= _FIELDS_OF_MARKS)

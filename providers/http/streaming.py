@@ -66,8 +66,7 @@ class _BoundedResponse:
 
     async def aiter_text(self) -> AsyncIterator[str]:
         begun = False
-        encoding = self._response.encoding or "utf-8"
-        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        decoder = _decoder_of(self._response.encoding or "utf-8")
         assert isinstance(self._response.stream, httpx.AsyncByteStream)
         async for piece in self._response.stream:
             text = decoder.decode(piece)
@@ -80,6 +79,21 @@ class _BoundedResponse:
             if text:
                 yield text
         yield decoder.decode(b"", final=True) + "\n\n"
+
+
+def _decoder_of(encoding: str) -> codecs.IncrementalDecoder:
+    """Return the decoder of an encoding of text; UTF-8's, which the format has, for any other.
+
+    Python also calls encodings what is none of text, as "hex" and "idna".
+    """
+    try:
+        b"data".decode(encoding, "replace")
+        decoder = codecs.getincrementaldecoder(encoding)
+        decoder("replace").decode(b"data: \xc3\xa4", final=True)
+        return decoder("replace")
+    except (LookupError, ValueError):
+        pass
+    return codecs.getincrementaldecoder("utf-8")("replace")
 
 
 async def server_sent_events(

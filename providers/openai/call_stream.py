@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from providers.events import Event, ToolArguments, ToolCallStarted
 from providers.openai.answer import CallNames, signature_of
-from providers.openai.repair import arguments_text, new_call_id, repair_call, says_nothing
+from providers.openai.repair import arguments_text, as_calls, new_call_id, repair_call, says_nothing
 
 # The arguments of a call of a freeform tool whose input is empty.
 _NO_INPUT = '{"input": ""}'
@@ -26,7 +26,8 @@ _NO_INPUT = '{"input": ""}'
 class _Call:
     """A call so far. ``ending`` completes its arguments, if the model does not say more.
 
-    ``given_id`` is the one that the server gave first, ``id`` that of the client.
+    ``given_id`` is the one that the server gave first, ``id`` that of the client. ``arguments``
+    are kept only where there is no ``given_id`` that shows where the next call begins.
     """
 
     index: int | None
@@ -36,6 +37,7 @@ class _Call:
     signature: str = ""
     ending: str = "{}"
     started: bool = False
+    arguments: list[str] = field(default_factory=list)
 
 
 class StreamedCalls:
@@ -66,7 +68,7 @@ class StreamedCalls:
         function: dict[str, Any] = custom if is_custom else piece.get("function") or {}  # type: ignore[assignment]
         given_id = piece.get("id") if isinstance(piece.get("id"), str) else ""
         number = piece.get("index") if type(piece.get("index")) is int else None
-        position = self._position(number, given_id or "", bool(function.get("name")))
+        position = self._position(number, given_id or "", function)
         if position < len(self._calls):
             self._go_on(self._calls[position], piece, function)
         else:
@@ -114,7 +116,11 @@ class StreamedCalls:
     def _is_whole(self, name: str) -> bool:
         if not name or not self._offered:
             return bool(name)
-        return (name if self._names is None else self._names.of(name)[0]) in self._offered
+        name = name if self._names is None else self._names.of(name)[0]
+        if name not in self._offered:
+            return False
+        # "get" may go on as "get_weather" until the arguments begin.
+        return not any(other != name and other.startswith(name) for other in self._offered)
 
     def _start_all(self) -> Iterator[Event]:
         for position, call in enumerate(self._calls):
@@ -142,6 +148,8 @@ class StreamedCalls:
             beginning = '{"input": "' if call.ending == _NO_INPUT else ""
             pieces = beginning + json.dumps(str(pieces), ensure_ascii=False)[1:-1]
         call.ending = '"}' if is_custom else ""
+        if not call.given_id:
+            call.arguments.append(pieces)
         yield ToolArguments(position, pieces, self._choice)
 
     def feed_legacy(self, piece: dict[str, Any]) -> Iterator[Event]:
@@ -171,22 +179,24 @@ class StreamedCalls:
         """Give a call without arguments empty ones, in the delta that ends the choice."""
         self.repaired = True
         if self.legacy:
-            delta["function_call"] = {**(delta.get("function_call") or {}), "arguments": "{}"}
+            last = delta.get("function_call")
+            last = last if isinstance(last, dict) else {}
+            delta["function_call"] = {**last, "arguments": "{}"}
             return
-        pieces = delta["tool_calls"] = list(delta.get("tool_calls") or ())
+        pieces = delta["tool_calls"] = list(as_calls(delta.get("tool_calls")))
         for piece in pieces:
-            if isinstance(piece, dict) and piece.get("index") == position:
-                piece.setdefault("function", {})["arguments"] = "{}"
+            if piece.get("index") == position and isinstance(piece.get("function"), dict):
+                piece["function"]["arguments"] = "{}"
                 return
         pieces.append({"index": position, "function": {"arguments": "{}"}})
 
-    def _position(self, index: int | None, given_id: str, named: bool) -> int:
+    def _position(self, index: int | None, given_id: str, function: dict[str, Any]) -> int:
         """Return the index of the call that a piece continues; the number of calls for a new one.
 
         Some servers do not number the calls, some give all of them the same number, and some
         the same id; then the piece that has a name begins another call.
         """
-        calls = self._calls
+        calls, named = self._calls, bool(function.get("name"))
         same = [at for at, known in enumerate(calls) if given_id and known.given_id == given_id]
         if same:
             exact = [at for at in same if index is None or calls[at].index in (None, index)]
@@ -196,5 +206,26 @@ class StreamedCalls:
                 continue
             # Without a name, another id is one more for the same call.
             if not (given_id and known.given_id) or (not named and known.name):
-                return at
+                return len(calls) if named and _is_another(known, function) else at
         return len(calls)
+
+
+def _is_another(call: _Call, function: dict[str, Any]) -> bool:
+    """Return whether a piece with a name, but no id that is new, begins a call after ``call``.
+
+    It has another name than one that is whole, or its arguments follow some that are whole.
+    """
+    if not call.started:
+        return False
+    if function["name"] != call.name:
+        return True
+    following = function.get("arguments")
+    if not (isinstance(following, str) and following.lstrip()[:1] == "{" and call.arguments):
+        return False
+    if call.arguments[-1].rstrip()[-1:] != "}":
+        return False
+    try:
+        json.loads("".join(call.arguments))
+    except (ValueError, RecursionError):
+        return False
+    return True

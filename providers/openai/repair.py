@@ -156,7 +156,7 @@ def _take_apart(content: Any, message: dict[str, Any]) -> None:
     reasoning: list[str] = []
     for part in content if isinstance(content, list) else [content]:
         kind = part.get("type") if isinstance(part, dict) else ""
-        if kind in _REASONING_KINDS:
+        if isinstance(kind, str) and kind in _REASONING_KINDS:
             reasoning.append(text_of(part))
         elif kind == "image_url":
             message["images"] = [*(message.get("images") or ()), part]
@@ -218,17 +218,27 @@ def _names_a_tool(call: dict[str, Any]) -> bool:
 
 def repair_call(call: dict[str, Any]) -> bool:
     """Mend a tool call, or a piece of one, in place; return whether anything changed."""
+    changed, custom = False, call.get("custom")
+    if isinstance(custom, dict):
+        changed = _mend_texts(custom, "input")
     if call.get("type") == "custom":
-        return False
-    changed = False
+        if isinstance(custom, dict) or "function" not in call:
+            return changed
+        call["type"], changed = "function", True
     function = call.get("function")
     if not isinstance(function, dict):
         function = {name: call.pop(name) for name in ("name", "arguments") if name in call}
         call["function"], changed = function, True
-    for name, mended in (("arguments", arguments_text), ("name", text_of)):
-        value = function.get(name)
+    return _mend_texts(function, "arguments") or changed
+
+
+def _mend_texts(described: dict[str, Any], written: str) -> bool:
+    """Make texts of a call's name and of the field with what the model wrote for it."""
+    changed = False
+    for name, mended in ((written, arguments_text), ("name", text_of)):
+        value = described.get(name)
         if value is not None and type(value) is not str:
-            function[name], changed = mended(value), True
+            described[name], changed = mended(value), True
     return changed
 
 

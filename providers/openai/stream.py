@@ -72,6 +72,7 @@ class OpenAIStream:
         self._done = False
         self._failed = ""
         self._searches = 0
+        self._tools_run: set[int] = set()
         self.repaired = False
         self._usage = UsageOfStream()
 
@@ -89,7 +90,7 @@ class OpenAIStream:
         """
         self.repaired = False
         if chunk is None:
-            if self._failed:
+            if self._failed and len(self._choices) == 1:
                 raise failed_ending(self._provider, self._failed, None)
             yield from self._end()
             return
@@ -105,7 +106,7 @@ class OpenAIStream:
             if isinstance(choice, dict):
                 yield from self._choice(choice, chunk)
         if usage := self._usage_in(chunk):
-            if self._failed:
+            if self._failed and len(self._choices) == 1:
                 raise failed_ending(self._provider, self._failed, usage)
             yield UsageReported(usage)
 
@@ -189,7 +190,7 @@ class OpenAIStream:
                     self._searches += event.name == KIMI_SEARCH
                 yield event
         if fields := unknown_fields(delta):
-            self._searches += searches_in(fields)
+            self._searches += searches_in(fields, self._tools_run)
             names = self._names
             if names is not None and not names.for_own_api and (text := text_for_media(fields)):
                 yield TextDelta(text, index)

@@ -110,3 +110,18 @@ def test_marks_of_the_provider_s_cache_share_an_answer(read: Any, large: bool) -
     assert chat_key(marked, RequestOptions()) == chat_key(plain, RequestOptions())
     assert semantic_key(marked, RequestOptions()) == semantic_key(plain, RequestOptions())
     assert chat_key(other, RequestOptions()) != chat_key(plain, RequestOptions())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_what_a_client_calls_so_itself_is_no_mark(large: bool) -> None:
+    """A result of a tool may be an HTTP answer's headers, as an object."""
+
+    def of_result(value: Any) -> str:
+        content = {"status": 200, "cache_control": value}
+        item = {"type": "function_call_output", "call_id": "c", "output": content}
+        call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+        asked = {"role": "user", "content": "Q"}
+        chat = read_response_query({"model": "gpt-6-luna", "input": [asked, call, item]}, "").chat
+        return chat_key(chat.as_large() if large else chat, RequestOptions())
+
+    assert of_result("no-store") != of_result("max-age=60")

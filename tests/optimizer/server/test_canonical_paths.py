@@ -69,3 +69,8 @@ async def test_models_are_listed(client: httpx.AsyncClient) -> None:
 )  # fmt: skip
 def test_other_paths_stay(path: str) -> None:
     assert canonical_path(path) == path
+
+
+@pytest.mark.parametrize("session", ["https://a.example//b", "a/", "a//"])
+def test_the_id_of_a_session_stays_as_the_client_writes_it(session: str) -> None:
+    assert canonical_path(f"/v1/sessions/{session}") == f"/v1/sessions/{session}"

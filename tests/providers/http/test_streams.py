@@ -278,3 +278,15 @@ async def test_several_choices_and_an_empty_one(http: HttpClient) -> None:
         == [c.text for c in whole.choices]
         == ["one", "", "three"]
     )
+
+
+@pytest.mark.parametrize(
+    "charset", ["hex", "base64", "rot13", "idna", "punycode", "undefined", "nonsense", "zlib", ""]
+)
+async def test_a_charset_that_is_no_encoding_of_text_is_read_as_utf_8(
+    charset: str, pair: Pair
+) -> None:
+    # Streams of events are UTF-8: https://html.spec.whatwg.org/multipage/server-sent-events.html
+    headers = {"content-type": f"text/event-stream; charset={charset}"}
+    pair.fake.wire = lambda _: Reply(chunks=pair.chunks("Köln 😀"), headers=headers)
+    assert (await pair.gather()).text == "Köln 😀"

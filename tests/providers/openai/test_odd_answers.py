@@ -20,7 +20,7 @@ from providers.errors import (
     MalformedResponse,
     ProviderError,
 )
-from providers.events import TextDelta
+from providers.events import Finished, TextDelta, UsageReported
 from providers.http.wire import SHAPE_ERRORS
 from providers.openai.answer import read_completion
 from providers.openai.repair import repair_completion
@@ -414,3 +414,16 @@ def test_pictures_and_speech_have_a_text_for_clients_of_another_api(
     reader = OpenAIStream("p", NAMED, relayed=False)
     events = list(reader.feed("message", chunk({"content": "", **fields})))
     assert [event.text for event in events if isinstance(event, TextDelta)] == [text]
+
+
+def test_one_choice_of_several_that_fails_does_not_fail_the_others() -> None:
+    deltas = [(0, {"content": "A"}, None), (0, {}, "error"), (1, {"content": "B"}, "stop")]
+    chunks: list[dict[str, Any] | None] = [
+        {"choices": [{"index": index, "delta": delta, "finish_reason": end}]}
+        for index, delta, end in deltas
+    ]
+    chunks.append({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2}})
+    reader = OpenAIStream("p", REQUEST)
+    events = [event for chunk in (*chunks, None) for event in reader.feed("message", chunk)]
+    assert [e.reason for e in events if isinstance(e, Finished)] == ["stop", "other"]
+    assert any(isinstance(event, UsageReported) for event in events)

@@ -75,6 +75,17 @@ def test_searches_that_an_answer_shows_are_counted(
     assert streamed(delta, **more).web_searches == searches
 
 
+def test_a_tool_that_a_stream_shows_again_ran_once() -> None:
+    # By their numbers: first with the arguments, then with the output.
+    shown = {"content": "So", "executed_tools": GROQ}
+    reader, builder = OpenAIStream("p", REQUEST), CompletionBuilder("p", REQUEST)
+    choices = [{"index": 0, "delta": shown}, {"index": 0, "delta": shown, "finish_reason": "stop"}]
+    for choice in copy.deepcopy(choices):
+        for event in reader.feed("", {"choices": [choice], "usage": TOKENS}):
+            builder.add(event)
+    assert builder.completion().usage.web_searches == 2
+
+
 @pytest.mark.parametrize(
     "report",
     [

@@ -81,3 +81,64 @@ def test_a_call_without_arguments_is_whole_where_no_end_is_said() -> None:
     (choice,) = builder.completion().choices
     assert choice.parts == (ToolCall("c1", "f", "{}"),)
     assert choice.finish_reason == "tool_calls"
+
+
+def _calls(pieces: list[dict[str, Any]], relayed: bool, *tools: str) -> list[tuple[str, str]]:
+    """Return the names and the arguments that a client gets of the calls in ``pieces``."""
+    offered = tuple(Tool(name, "", {"type": "object", "properties": {}}) for name in tools)
+    request = CompletionRequest("m", replace(Chat.of_prompt("Hello"), tools=offered))
+    reader, builder = OpenAIStream("p", request, relayed=relayed), CompletionBuilder("p", request)
+    for data in (*copy.deepcopy([*pieces, END]), None):
+        for event in reader.feed("message", data):
+            builder.add(event)
+    parts = builder.completion().choices[0].parts
+    assert len({part.id for part in parts if isinstance(part, ToolCall)}) == len(parts)
+    return [(part.name, part.arguments) for part in parts if isinstance(part, ToolCall)]
+
+
+@pytest.mark.parametrize("relayed", [True, False])
+@pytest.mark.parametrize("index", [0, None])
+def test_calls_without_ids_are_told_apart(index: int | None, relayed: bool) -> None:
+    pieces = [
+        _piece('{"a":', "get_weather", index=index),
+        _piece('"{}{}"}', "get_weather", index=index),
+        _piece('{"a":2}', "get_weather", index=index),
+        _piece("{}", "f", index=index),
+    ]
+    assert _calls(pieces, relayed, "get_weather", "f") == [
+        ("get_weather", '{"a":"{}{}"}'),
+        ("get_weather", '{"a":2}'),
+        ("f", "{}"),
+    ]
+
+
+@pytest.mark.parametrize("relayed", [True, False])
+def test_a_name_in_pieces_may_begin_with_that_of_another_tool(relayed: bool) -> None:
+    pieces = [_piece("", "get", id="c1"), _piece("", "_weather"), _piece('{"a":1}')]
+    assert _calls(pieces, relayed, "get", "get_weather") == [("get_weather", '{"a":1}')]
+    pieces = [_piece("", "get", id="c1"), _piece("", "get"), _piece('{"a":1}')]
+    assert _calls(pieces, relayed, "get", "get_weather") == [("get", '{"a":1}')]
+
+
+ODD = (None, "", 5, True, "x", [], {}, ["a"], {"a": 1}, 10**30)
+
+
+@pytest.mark.parametrize("relayed", [True, False])
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_odd_values_in_calls_do_not_break_the_stream(odd: Any, relayed: bool) -> None:
+    forms: list[Any] = [
+        {"type": "custom", "function": odd},
+        {"type": "custom", "custom": {"name": odd, "input": odd}},
+        {"custom": {"name": "f", "input": odd}},
+        {"function": {"name": odd, "arguments": odd}},
+        odd,
+    ]
+    for first in forms:
+        for second in forms:
+            deltas = [{"tool_calls": [form]} for form in (first, second)]
+            ends = {"tool_calls": odd, "function_call": odd, "content": [{"type": odd}]}
+            reader = OpenAIStream("p", REQUEST, relayed=relayed)
+            for delta in copy.deepcopy([{"function_call": {"name": "f"}}, *deltas, ends]):
+                choice = {"index": 0, "delta": delta, "finish_reason": None}
+                list(reader.feed("message", {"choices": [choice]}))
+            list(reader.feed("message", copy.deepcopy(END)))
