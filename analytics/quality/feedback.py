@@ -86,11 +86,12 @@ def feedback_record(
         if entry is not None and request is not None and not is_answer_of(entry, request):
             # The entry has a newer answer now, which this verdict is not about.
             entry = None
-        if voter and (earlier := _earlier_vote(voter, entry, request)) is not None:
-            return _replace_vote(earlier, entry, rating=rating, score=score, comment=comment)
-        if voter and request is None and entry is not None:
+        if voter:
+            own = _request_of(voter, entry) if request is None and entry is not None else None
+            if (earlier := _earlier_vote(voter, entry, request, own)) is not None:
+                return _replace_vote(earlier, entry, rating=rating, score=score, comment=comment)
             # The vote is found again by the request through which the client got the answer.
-            request = _request_of(voter, entry)
+            request = request or own
         Feedback.objects.create(
             request=request,
             cache_entry=entry,
@@ -144,11 +145,15 @@ def _request_of(voter: str, entry: CachedResponse) -> RequestRecord | None:
 
 
 def _earlier_vote(
-    voter: str, entry: CachedResponse | None, request: RequestRecord | None
+    voter: str,
+    entry: CachedResponse | None,
+    request: RequestRecord | None,
+    own: RequestRecord | None,
 ) -> Feedback | None:
     """Return the client's vote on the same answer, if it has given one.
 
-    A key that serves several users has one vote for each user that it names.
+    ``request`` is what it rates, and where it rates a cached answer instead, ``own`` its request
+    for that. A key that serves several users has one vote for each user that it names.
     """
     votes = Feedback.objects.filter(source=Feedback.Source.CLIENT).order_by("-pk")
     if entry is None:
@@ -161,7 +166,7 @@ def _earlier_vote(
         # The key of the request, not the voter's: else each vote on another key's request counts.
         same = Q(request__api_key=request.api_key, request__user_id=request.user_id)
         return votes.filter(same).first()
-    if _request_of(voter, entry) is not None:
+    if own is not None:
         return votes.filter(request__api_key=voter).first()
     # The answer was given to other clients of the tenant only: such voters share one vote.
     return votes.filter(request=None).first()

@@ -166,18 +166,22 @@ def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
     if not chat.large:
         text = _encode(parts)
         if _MARK in text:
-            text = _encode([_without_marks(part) if part is body else part for part in parts])
+            text = _encode(_without_marks(parts, body))
         return hashlib.sha256(text.encode("ascii")).hexdigest()
-    parts = [_without_marks(part) if part is body else part for part in parts]
     digest = hashlib.sha256()
-    for piece in json_pieces(parts, _encode, separators=_SEPARATORS, ordered=True):
+    unmarked = _without_marks(parts, body)
+    for piece in json_pieces(unmarked, _encode, separators=_SEPARATORS, ordered=True):
         digest.update(piece.encode("ascii"))
     return digest.hexdigest()
 
 
-def _without_marks(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``body`` without marks of what the provider is to cache: they change no answer."""
-    return {k: _unmarked(v) if k in _MARKED else v for k, v in body.items()}
+def _without_marks(parts: list[Any], body: Mapping[str, Any]) -> list[Any]:
+    """Return ``parts``, of which ``body`` has no marks of what the provider is to cache.
+
+    Those change no answer.
+    """
+    unmarked = {k: _unmarked(v) if k in _MARKED else v for k, v in body.items()}
+    return [unmarked if part is body else part for part in parts]
 
 
 def _unmarked(value: Any) -> Any:

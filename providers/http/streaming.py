@@ -9,9 +9,10 @@ import asyncio
 import codecs
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 import httpx
@@ -66,7 +67,7 @@ class _BoundedResponse:
 
     async def aiter_text(self) -> AsyncIterator[str]:
         begun = False
-        decoder = _decoder_of(self._response.encoding or "utf-8")
+        decoder = _decoder_of(self._response.encoding or "utf-8")("replace")
         assert isinstance(self._response.stream, httpx.AsyncByteStream)
         async for piece in self._response.stream:
             text = decoder.decode(piece)
@@ -81,8 +82,9 @@ class _BoundedResponse:
         yield decoder.decode(b"", final=True) + "\n\n"
 
 
-def _decoder_of(encoding: str) -> codecs.IncrementalDecoder:
-    """Return the decoder of an encoding of text; UTF-8's, which the format has, for any other.
+@lru_cache(maxsize=16)  # servers of one kind name one encoding, in each of their streams
+def _decoder_of(encoding: str) -> Callable[[str], codecs.IncrementalDecoder]:
+    """Return what makes decoders of an encoding of text; of UTF-8, the format's, for any other.
 
     Python also calls encodings what is none of text, as "hex" and "idna".
     """
@@ -90,10 +92,9 @@ def _decoder_of(encoding: str) -> codecs.IncrementalDecoder:
         b"data".decode(encoding, "replace")
         decoder = codecs.getincrementaldecoder(encoding)
         decoder("replace").decode(b"data: \xc3\xa4", final=True)
-        return decoder("replace")
     except (LookupError, ValueError):
-        pass
-    return codecs.getincrementaldecoder("utf-8")("replace")
+        return codecs.getincrementaldecoder("utf-8")
+    return decoder
 
 
 async def server_sent_events(

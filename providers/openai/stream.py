@@ -43,8 +43,6 @@ from providers.openai.repair import (
 from providers.openai.searches import KIMI_SEARCH, searches_in, shows_results
 from providers.usage import UsageOfStream, read_usage
 
-_NO_TOOLS: frozenset[str] = frozenset()
-
 
 @dataclass(slots=True)
 class _ChoiceSoFar:
@@ -65,8 +63,7 @@ class OpenAIStream:
         self._provider = provider
         self._names = None if request is None or relayed else CallNames(request, relayed=False)
         self._chosen = request is not None and request.chat.chosen
-        tools = () if request is None else request.chat.tools
-        self._offered = frozenset([tool.name for tool in tools]) if tools else _NO_TOOLS
+        self._tools = () if request is None else request.chat.tools
         self._started = False
         self._choices: dict[int, _ChoiceSoFar] = {}
         self._done = False
@@ -90,8 +87,7 @@ class OpenAIStream:
         """
         self.repaired = False
         if chunk is None:
-            if self._failed and len(self._choices) == 1:
-                raise failed_ending(self._provider, self._failed, None)
+            self._check_ending(None)
             yield from self._end()
             return
         if chunk.get("error"):
@@ -106,9 +102,13 @@ class OpenAIStream:
             if isinstance(choice, dict):
                 yield from self._choice(choice, chunk)
         if usage := self._usage_in(chunk):
-            if self._failed and len(self._choices) == 1:
-                raise failed_ending(self._provider, self._failed, usage)
+            self._check_ending(usage)
             yield UsageReported(usage)
+
+    def _check_ending(self, usage: Usage | None) -> None:
+        """Raise the error of an answer whose only choice ended in one."""
+        if self._failed and len(self._choices) == 1:
+            raise failed_ending(self._provider, self._failed, usage)
 
     def _usage_in(self, chunk: dict[str, Any]) -> Usage | None:
         """Return the usage so far if ``chunk`` reports it, with the searches that were shown."""
@@ -209,7 +209,8 @@ class OpenAIStream:
 
     def _calls_of(self, index: int, known: _ChoiceSoFar) -> StreamedCalls:
         if known.calls is None:
-            known.calls = StreamedCalls(index, self._names, self._offered)
+            offered = frozenset([tool.name for tool in self._tools])
+            known.calls = StreamedCalls(index, self._names, offered)
         known.calls.repaired = False
         return known.calls
 
